@@ -1,0 +1,105 @@
+import { GatewayError } from './errors.ts';
+
+type Scalar = string | number | bigint | boolean | null;
+
+/** A condition on a document, by dotted path. An array matches when one of its elements does. */
+export type FieldCondition =
+  | { exists: string }
+  | { equals: { field: string; value: Scalar } }
+  | { in: { field: string; values: readonly Scalar[] } }
+  | { range: { field: string; gt?: Scalar; gte?: Scalar; lt?: Scalar; lte?: Scalar } }
+  | { prefix: { field: string; value: string } }
+  | { and: readonly FieldCondition[] }
+  | { or: readonly FieldCondition[] }
+  | { not: FieldCondition };
+
+type Test = (document: unknown) => boolean;
+
+/** Compiles a condition to a test of a document's bytes. Integers beyond 2^53 are compared exactly. */
+export function fieldTest(condition: FieldCondition): (source: Uint8Array) => boolean {
+  const test = compile(condition);
+  return (source) => test(parseExact(Buffer.from(source.buffer, source.byteOffset, source.byteLength).toString()));
+}
+
+/** JSON.parse, but integers that a double cannot hold become bigints. */
+export function parseExact(text: string): unknown {
+  return JSON.parse(text, (_key, value: unknown, context?: { source?: string }) =>
+    typeof value === 'number' && !Number.isSafeInteger(value) && context?.source !== undefined && /^-?\d+$/.test(context.source)
+      ? BigInt(context.source)
+      : value,
+  );
+}
+
+/**
+ * Every value at a dotted path. Objects may spell a path with dots in a key (`{"a.b":1}`), nested (`{"a":{"b":1}}`) or both ways;
+ * arrays are looked into.
+ */
+export function valuesAt(document: unknown, path: string): unknown[] {
+  if (Array.isArray(document)) return document.flatMap((element) => valuesAt(element, path));
+  if (typeof document !== 'object' || document === null) return [];
+  const found: unknown[] = [];
+  const record = document as Record<string, unknown>;
+  if (Object.hasOwn(record, path)) found.push(...(Array.isArray(record[path]) ? (record[path] as unknown[]) : [record[path]]));
+  for (let dot = path.indexOf('.'); dot !== -1; dot = path.indexOf('.', dot + 1)) {
+    const head = path.slice(0, dot);
+    if (Object.hasOwn(record, head)) found.push(...valuesAt(record[head], path.slice(dot + 1)));
+  }
+  return found;
+}
+
+function compile(condition: FieldCondition): Test {
+  if ('exists' in condition) return (doc) => valuesAt(doc, condition.exists).some((value) => value !== null);
+  if ('equals' in condition) return some(condition.equals.field, (value) => same(value, condition.equals.value));
+  if ('in' in condition) return some(condition.in.field, (value) => condition.in.values.some((wanted) => same(value, wanted)));
+  if ('prefix' in condition) {
+    return some(condition.prefix.field, (value) => typeof value === 'string' && value.startsWith(condition.prefix.value));
+  }
+  if ('range' in condition) {
+    const { field, gt, gte, lt, lte } = condition.range;
+    const holds = (value: unknown, bound: Scalar | undefined, accepts: (order: number) => boolean): boolean => {
+      if (bound === undefined) return true;
+      const order = compare(value, bound);
+      return order !== undefined && accepts(order);
+    };
+    return some(
+      field,
+      (value) =>
+        holds(value, gt, (o) => o > 0) &&
+        holds(value, gte, (o) => o >= 0) &&
+        holds(value, lt, (o) => o < 0) &&
+        holds(value, lte, (o) => o <= 0),
+    );
+  }
+  if ('and' in condition) return all(condition.and.map(compile));
+  if ('or' in condition) {
+    const tests = condition.or.map(compile);
+    return (doc) => tests.some((test) => test(doc));
+  }
+  if ('not' in condition) {
+    const test = compile(condition.not);
+    return (doc) => !test(doc);
+  }
+  throw new GatewayError('FILTER_UNKNOWN', `a field filter cannot be ${JSON.stringify(condition)}`, {
+    hint: 'use exists, equals, in, range, prefix, and, or, not',
+  });
+}
+
+function some(field: string, test: (value: unknown) => boolean): Test {
+  return (doc) => valuesAt(doc, field).some(test);
+}
+
+function all(tests: readonly Test[]): Test {
+  return (doc) => tests.every((test) => test(doc));
+}
+
+function same(value: unknown, wanted: Scalar): boolean {
+  return compare(value, wanted) === 0 || value === wanted;
+}
+
+/** Order of two comparable values; undefined for values of different kinds. */
+function compare(value: unknown, bound: Scalar): number | undefined {
+  const numeric = (v: unknown): v is number | bigint => typeof v === 'number' || typeof v === 'bigint';
+  if (numeric(value) && numeric(bound)) return value < bound ? -1 : value > bound ? 1 : 0;
+  if (typeof value === 'string' && typeof bound === 'string') return value < bound ? -1 : value > bound ? 1 : 0;
+  return undefined;
+}
