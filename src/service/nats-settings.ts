@@ -1,0 +1,37 @@
+import { listOf, path, text, url } from './kinds.ts';
+import { group, setting } from './settings.ts';
+
+/** How to reach NATS: the same for every program, so these may stand at the top level of the file. */
+export const natsSettings = group('NATS', {
+  natsUrl: setting(listOf(url('nats', 'tls', 'ws', 'wss'), 1), {
+    help: 'NATS servers, comma-separated; several are servers of one cluster.',
+    default: 'nats://localhost:4222',
+    common: true,
+  }),
+  natsCredsFile: setting(path('FILE'), { help: 'Credentials file of a NATS user (JWT and seed).', common: true }),
+  natsUser: setting(text('NAME'), { help: 'NATS user name.', common: true }),
+  natsPassword: setting(text('SECRET'), { help: 'NATS password.', secret: true, common: true }),
+  natsToken: setting(text('SECRET'), { help: 'NATS token.', secret: true, common: true }),
+  natsCaFile: setting(path('FILE'), { help: 'PEM file of the authority that signed the servers’ certificates.', common: true }),
+  natsCertFile: setting(path('FILE'), { help: 'PEM file of the client certificate.', common: true }),
+  natsKeyFile: setting(path('FILE'), { help: 'PEM file of the key to --nats-cert-file.', common: true }),
+});
+
+type NatsValues = {
+  natsCredsFile: string | undefined;
+  natsUser: string | undefined;
+  natsPassword: string | undefined;
+  natsToken: string | undefined;
+  natsCertFile: string | undefined;
+  natsKeyFile: string | undefined;
+};
+
+/** Half a pair, or two ways to log in at once. */
+export function natsRule(values: NatsValues): string | undefined {
+  if ((values.natsUser === undefined) !== (values.natsPassword === undefined))
+    return '--nats-user and --nats-password belong together';
+  if ((values.natsCertFile === undefined) !== (values.natsKeyFile === undefined))
+    return '--nats-cert-file and --nats-key-file belong together';
+  const ways = [values.natsCredsFile, values.natsUser, values.natsToken].filter((way) => way !== undefined);
+  return ways.length > 1 ? 'give one of --nats-creds-file, --nats-user and --nats-token' : undefined;
+}
