@@ -35,7 +35,7 @@ export function skipWhitespace(bytes: Uint8Array, at: number): number {
   let next = at;
   while (next < bytes.length) {
     const byte = bytes[next]!;
-    if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) break;
+    if (byte > 0x20 || (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09)) break;
     next++;
   }
   return next;
@@ -100,9 +100,11 @@ function skipContainer(bytes: Uint8Array, at: number): number {
 
 /** The text of the string whose quotes stand at `start` and `end - 1`. */
 export function stringBetween(bytes: Uint8Array, start: number, end: number): string {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = start + 1; at < end - 1; at++) {
-    if (bytes[at] === backslash) return JSON.parse(text.toString('utf8', start, end)) as string;
+  if (bytes[start] !== quote) throw unexpected(bytes, start);
+  // A view costs more than decoding a short string, and most callers have a Buffer.
+  const text = bytes instanceof Buffer ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let at = start + 1; at < end; at++) {
+    if (text[at] === backslash) return JSON.parse(text.toString('utf8', start, end)) as string;
   }
   return text.toString('utf8', start + 1, end - 1);
 }
@@ -113,21 +115,25 @@ export function readString(bytes: Uint8Array, at: number): { value: string; end:
   return { value: stringBetween(bytes, at, end), end };
 }
 
-/** The integer that begins at `at`, and the offset after it. Fractions, exponents and what a double cannot hold exactly are refused. */
-export function readInteger(bytes: Uint8Array, at: number): { value: number; end: number } {
-  const negative = bytes[at] === 0x2d;
-  const first = negative ? at + 1 : at;
-  let end = first;
+/** The integer written from `start` to `end`. Fractions, exponents and what a double cannot hold exactly are refused. */
+export function integerBetween(bytes: Uint8Array, start: number, end: number): number {
+  const negative = bytes[start] === 0x2d;
+  const first = negative ? start + 1 : start;
+  if (first >= end) throw unexpected(bytes, end);
   let value = 0;
-  while (end < bytes.length) {
-    const digit = bytes[end]! - 0x30;
-    if (digit < 0 || digit > 9) break;
+  for (let at = first; at < end; at++) {
+    const digit = bytes[at]! - 0x30;
+    if (digit < 0 || digit > 9) throw unexpected(bytes, at);
     value = value * 10 + digit;
-    end++;
   }
-  if (end === first || (end < bytes.length && delimiter[bytes[end]!] === 0)) throw unexpected(bytes, end);
-  if (!Number.isSafeInteger(value)) throw new SyntaxError(`JSON text has an integer beyond 2^53 at ${at}`);
-  return { value: negative ? -value : value, end };
+  if (value > Number.MAX_SAFE_INTEGER) throw new SyntaxError(`JSON text has an integer beyond 2^53 at ${start}`);
+  return negative ? -value : value;
+}
+
+/** The integer that begins at `at`, and the offset after it. */
+export function readInteger(bytes: Uint8Array, at: number): { value: number; end: number } {
+  const end = skipValue(bytes, at);
+  return { value: integerBetween(bytes, at, end), end };
 }
 
 /** True when the bytes from `start` to `end` spell `ascii`. */
@@ -137,24 +143,17 @@ export function spells(bytes: Uint8Array, start: number, end: number, ascii: str
   return true;
 }
 
-/**
- * Calls `visit` for each member of the object that begins at `at` (no white space before it): the key's bytes without quotes, as written
- * (compare them with `spells`), and the bytes of its value. Returns the offset after the object.
- */
-export function scanObject(
-  bytes: Uint8Array,
-  at: number,
-  visit: (keyStart: number, keyEnd: number, valueStart: number, valueEnd: number) => void,
-): number {
+/** Called with a key's bytes, without quotes and as written (compare with `spells`), and the start of its value; returns the value's end. */
+export type MemberVisitor<T> = (bytes: Uint8Array, keyStart: number, keyEnd: number, valueStart: number, into: T) => number;
+
+/** Visits each member of the object that begins at `at` (no white space before it). Returns the offset after the object. */
+export function scanObject<T>(bytes: Uint8Array, at: number, into: T, visit: MemberVisitor<T>): number {
   if (bytes[at] !== 0x7b) throw unexpected(bytes, at);
   let next = skipWhitespace(bytes, at + 1);
   if (bytes[next] === 0x7d) return next + 1;
   for (;;) {
-    const key = next;
-    const keyEnd = skipString(bytes, key);
-    const value = startOfValue(bytes, keyEnd);
-    const valueEnd = skipValue(bytes, value);
-    visit(key + 1, keyEnd - 1, value, valueEnd);
+    const keyEnd = skipString(bytes, next);
+    const valueEnd = visit(bytes, next + 1, keyEnd - 1, startOfValue(bytes, keyEnd), into);
     next = skipWhitespace(bytes, valueEnd);
     if (bytes[next] === 0x7d) return next + 1;
     if (bytes[next] !== 0x2c) throw unexpected(bytes, next);
@@ -162,8 +161,27 @@ export function scanObject(
   }
 }
 
+/** Visits each element of the array that begins at `at`: `visit` gets the element's start and returns its end. */
+export function scanArray<T>(
+  bytes: Uint8Array,
+  at: number,
+  into: T,
+  visit: (bytes: Uint8Array, start: number, into: T) => number,
+): number {
+  if (bytes[at] !== 0x5b) throw unexpected(bytes, at);
+  let next = skipWhitespace(bytes, at + 1);
+  if (bytes[next] === 0x5d) return next + 1;
+  for (;;) {
+    next = skipWhitespace(bytes, visit(bytes, next, into));
+    if (bytes[next] === 0x5d) return next + 1;
+    if (bytes[next] !== 0x2c) throw unexpected(bytes, next);
+    next = skipWhitespace(bytes, next + 1);
+  }
+}
+
 /** From the end of a key over the colon to the start of its value. */
 export function startOfValue(bytes: Uint8Array, keyEnd: number): number {
+  if (keyEnd + 1 < bytes.length && bytes[keyEnd] === 0x3a && bytes[keyEnd + 1]! > 0x20) return keyEnd + 1;
   const colon = skipWhitespace(bytes, keyEnd);
   if (bytes[colon] !== 0x3a) throw unexpected(bytes, colon);
   return skipWhitespace(bytes, colon + 1);
