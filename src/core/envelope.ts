@@ -1,7 +1,7 @@
 import type { ChangeEvent, DocumentOperation, SourceReference } from './event.ts';
 import { documentOperations } from './event.ts';
 import { GatewayError } from './errors.ts';
-import { readInteger, readString, skipString, skipValue, skipWhitespace, startOfValue } from './json-bytes.ts';
+import { readInteger, readString, skipString, skipValue, skipWhitespace, spells, startOfValue } from './json-bytes.ts';
 
 /**
  * One event as one JSON object on one line, `source` last, so that a reader can split it without parsing the document
@@ -46,11 +46,14 @@ type Draft = Partial<Record<'tenant' | 'index' | 'id' | 'op' | 'routing', string
     extra?: string;
   };
 
+const textKeys = ['tenant', 'index', 'id', 'op', 'routing'] as const;
+const integerKeys = ['v', 'version', 'seq_no', 'primary_term', 'ts'] as const;
+
 /**
  * Reads the envelope between `start` and `end` (the line without its end). The document is a view into `bytes`.
  * Throws ENVELOPE_FOREIGN for what is not one, ENVELOPE_NEWER for a version this program does not know.
  */
-export function decodeEnvelope(bytes: Uint8Array, start: number, end: number): ChangeEvent {
+export function decodeEnvelope(bytes: Buffer, start: number, end: number): ChangeEvent {
   const draft: Draft = {};
   try {
     readMembers(bytes, start, end, draft);
@@ -61,82 +64,74 @@ export function decodeEnvelope(bytes: Uint8Array, start: number, end: number): C
   return checked(draft);
 }
 
-function readMembers(bytes: Uint8Array, start: number, end: number, draft: Draft): void {
+function readMembers(bytes: Buffer, start: number, end: number, draft: Draft): void {
   if (bytes[start] !== 0x7b) throw foreign('it does not begin with {');
   let at = skipWhitespace(bytes, start + 1);
-  if (bytes[at] === closingBrace) return;
-  for (;;) {
-    const keyEnd = skipString(bytes, at);
-    const value = startOfValue(bytes, keyEnd);
-    const key = Buffer.from(bytes.buffer, bytes.byteOffset + at + 1, keyEnd - at - 2).toString('latin1');
-    if (key === 'source' && draft.version !== undefined && draft.id !== undefined && draft.op !== undefined) {
-      // Our own writers put it last: what stands up to the closing brace is the document, and it is not walked through.
-      let last = end - 1;
-      while (bytes[last] === 0x20 || bytes[last] === 0x0d) last--;
-      if (bytes[last] !== closingBrace) throw foreign('it does not end with }');
-      draft.source = bytes.subarray(value, last);
-      return;
+  for (let first = true; bytes[at] !== closingBrace; first = false) {
+    if (!first) {
+      if (bytes[at] !== 0x2c) throw foreign(`a comma is missing at byte ${at - start}`);
+      at = skipWhitespace(bytes, at + 1);
     }
-    at = readMember(bytes, key, at, value, draft);
-    at = skipWhitespace(bytes, at);
+    at = skipWhitespace(bytes, readMember(bytes, at, draft));
     if (at >= end) throw foreign('it ends too soon');
-    if (bytes[at] === closingBrace) {
-      if (skipWhitespace(bytes, at + 1) < end) throw foreign('something stands after it');
-      return;
-    }
-    if (bytes[at] !== 0x2c) throw foreign(`a comma is missing at byte ${at - start}`);
-    at = skipWhitespace(bytes, at + 1);
   }
+  if (skipWhitespace(bytes, at + 1) < end) throw foreign('something stands after it');
 }
 
-/** Reads one member into the draft; the offset after its value. */
-function readMember(bytes: Uint8Array, key: string, keyStart: number, value: number, draft: Draft): number {
-  switch (key) {
-    case 'tenant':
-    case 'index':
-    case 'id':
-    case 'op':
-    case 'routing': {
-      const text = readString(bytes, value);
-      draft[key] = text.value;
-      return text.end;
-    }
-    case 'v':
-    case 'version':
-    case 'seq_no':
-    case 'primary_term':
-    case 'ts': {
-      const integer = readInteger(bytes, value);
-      draft[key] = integer.value;
-      return integer.end;
-    }
-    default: {
-      const valueEnd = skipValue(bytes, value);
-      const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      if (key === 'source') draft.source = bytes.subarray(value, valueEnd);
-      else if (key === 'source_ref') draft.sourceRef = JSON.parse(text.toString('utf8', value, valueEnd)) as SourceReference;
-      else draft.extra = `${draft.extra === undefined ? '' : `${draft.extra},`}${text.toString('utf8', keyStart, valueEnd)}`;
-      return valueEnd;
-    }
+/** Reads the member whose key begins at `at` into the draft; the offset after its value. */
+function readMember(bytes: Buffer, at: number, draft: Draft): number {
+  const keyEnd = skipString(bytes, at);
+  const value = startOfValue(bytes, keyEnd);
+  for (const key of textKeys) {
+    if (!spells(bytes, at + 1, keyEnd - 1, key)) continue;
+    const text = readString(bytes, value);
+    draft[key] = text.value;
+    return text.end;
   }
+  for (const key of integerKeys) {
+    if (!spells(bytes, at + 1, keyEnd - 1, key)) continue;
+    const integer = readInteger(bytes, value);
+    // Asked at once: a later version may give the other keys another form.
+    if (key === 'v' && integer.value > envelopeVersion) throw newer(integer.value);
+    draft[key] = integer.value;
+    return integer.end;
+  }
+  // The document is walked through, although our own writers put it last: whoever does not must not have its other keys taken for a part of it.
+  const valueEnd = skipValue(bytes, value);
+  if (spells(bytes, at + 1, keyEnd - 1, 'source')) draft.source = bytes.subarray(value, valueEnd);
+  else if (spells(bytes, at + 1, keyEnd - 1, 'source_ref'))
+    draft.sourceRef = sourceReference(bytes.toString('utf8', value, valueEnd));
+  else draft.extra = `${draft.extra === undefined ? '' : `${draft.extra},`}${bytes.toString('utf8', at, valueEnd)}`;
+  return valueEnd;
+}
+
+function newer(version: number): GatewayError {
+  return new GatewayError('ENVELOPE_NEWER', `an envelope has version ${version}; this program reads up to ${envelopeVersion}`, {
+    hint: 'upgrade the reader first, then the watcher',
+  });
+}
+
+function sourceReference(text: string): SourceReference {
+  const value = JSON.parse(text) as Partial<SourceReference> | null;
+  const { bucket, name, bytes } = value ?? {};
+  if (typeof bucket !== 'string' || typeof name !== 'string' || !Number.isSafeInteger(bytes)) {
+    throw foreign('its "source_ref" does not name a bucket, a name and a length');
+  }
+  return { bucket, name, bytes: bytes! };
 }
 
 function checked(draft: Draft): ChangeEvent {
   const { v, tenant, index, id, op, version, source, sourceRef } = draft;
-  if (v === undefined) throw foreign('it has no "v"');
-  if (v > envelopeVersion) {
-    throw new GatewayError('ENVELOPE_NEWER', `an envelope has version ${v}; this program reads up to ${envelopeVersion}`, {
-      hint: 'upgrade the reader first, then the watcher',
-    });
-  }
+  if (v === undefined || v < 1) throw foreign('it has no "v"');
   if (!tenant) throw foreign('it has no "tenant"');
   if (!index) throw foreign('it has no "index"');
   if (!id || (id.length > idBytesMax / 4 && Buffer.byteLength(id) > idBytesMax)) throw foreign(`its "id" is not a document id`);
   if (op === undefined || !operations.has(op)) throw foreign(`its "op" is ${JSON.stringify(op)}`);
   if (version === undefined || version < 0) throw foreign('it has no "version"');
-  if (op === 'delete' ? source !== undefined : source === undefined && sourceRef === undefined) {
-    throw foreign(op === 'delete' ? 'a delete has a "source"' : 'it has no "source"');
-  }
+  const documents = Number(source !== undefined) + Number(sourceRef !== undefined);
+  if (op === 'delete' && documents > 0) throw foreign('a delete has a "source"');
+  if (op !== 'delete' && documents !== 1) throw foreign('it has no "source", or two');
+  if (source !== undefined && source[0] !== 0x7b) throw foreign('its "source" is not an object');
   return {
     tenant,
     index,
@@ -154,14 +149,14 @@ function checked(draft: Draft): ChangeEvent {
 }
 
 /** Every envelope of an uncompressed frame, in order. Blank lines are passed over. */
-export function decodeEnvelopes(bytes: Uint8Array): ChangeEvent[] {
+export function decodeEnvelopes(payload: Uint8Array): ChangeEvent[] {
+  const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
   const events: ChangeEvent[] = [];
-  for (let at = 0; at < bytes.length;) {
+  for (let at = skipWhitespace(bytes, 0); at < bytes.length;) {
     let end = bytes.indexOf(newline, at);
     if (end < 0) end = bytes.length;
-    const start = skipWhitespace(bytes, at);
-    if (start < end) events.push(decodeEnvelope(bytes, start, end));
-    at = end + 1;
+    events.push(decodeEnvelope(bytes, at, end));
+    at = skipWhitespace(bytes, end);
   }
   return events;
 }

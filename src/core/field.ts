@@ -37,12 +37,12 @@ export function parseExact(text: string): unknown {
 export function valuesAt(document: unknown, path: string): unknown[] {
   if (Array.isArray(document)) return document.flatMap((element) => valuesAt(element, path));
   if (typeof document !== 'object' || document === null) return [];
-  const found: unknown[] = [];
+  let found: unknown[] = [];
   const record = document as Record<string, unknown>;
-  if (Object.hasOwn(record, path)) found.push(...(Array.isArray(record[path]) ? (record[path] as unknown[]) : [record[path]]));
+  if (Object.hasOwn(record, path)) found = [record[path]].flat(Infinity);
   for (let dot = path.indexOf('.'); dot !== -1; dot = path.indexOf('.', dot + 1)) {
     const head = path.slice(0, dot);
-    if (Object.hasOwn(record, head)) found.push(...valuesAt(record[head], path.slice(dot + 1)));
+    if (Object.hasOwn(record, head)) found = found.concat(valuesAt(record[head], path.slice(dot + 1)));
   }
   return found;
 }
@@ -96,9 +96,12 @@ function same(value: unknown, wanted: Scalar): boolean {
   return compare(value, wanted) === 0 || value === wanted;
 }
 
+function numeric(value: unknown): value is number | bigint {
+  return typeof value === 'number' || typeof value === 'bigint';
+}
+
 /** Order of two comparable values; undefined for values of different kinds. */
 function compare(value: unknown, bound: Scalar): number | undefined {
-  const numeric = (v: unknown): v is number | bigint => typeof v === 'number' || typeof v === 'bigint';
   if (numeric(value) && numeric(bound)) return value < bound ? -1 : value > bound ? 1 : 0;
   if (typeof value === 'string' && typeof bound === 'string') return value < bound ? -1 : value > bound ? 1 : 0;
   return undefined;

@@ -7,7 +7,7 @@ import { fieldTest, type FieldCondition } from './field.ts';
 export function compilePattern(pattern: string): (name: string) => boolean {
   if (pattern === '*') return () => true;
   if (!/[*?]/.test(pattern)) return (name) => name === pattern;
-  const source = [...pattern].map((c) => (c === '*' ? '.*' : c === '?' ? '.' : c.replace(/[\\^$.|+()[\]{}/-]/, '\\$&'))).join('');
+  const source = pattern.replace(/[\\^$.|+()[\]{}/*?]/g, (c) => (c === '*' ? '.*' : c === '?' ? '.' : `\\${c}`));
   const compiled = new RegExp(`^${source}$`, 'su');
   return (name) => compiled.test(name);
 }

@@ -42,55 +42,42 @@ export function packFrames(events: readonly ChangeEvent[], limits: FrameLimits):
   if (first === undefined) return [];
   const prefix = envelopePrefix(first.tenant, first.index);
   const frames: Frame[] = [];
-  let from = 0;
-  while (from < events.length) {
-    const { to, capacity } = measure(events, from, prefix.length, limits);
-    frames.push(packOne(events, from, to, prefix, capacity));
-    from = to;
+  let heads: string[] = [];
+  let bytes = 0;
+  for (const [at, event] of events.entries()) {
+    const head = envelopeHead(prefix, event);
+    const next = Buffer.byteLength(head) + (event.source === undefined ? 0 : event.source.length + 2);
+    if (heads.length > 0 && (heads.length >= limits.documentsMax || bytes + next > limits.bytesMax)) {
+      frames.push(packOne(events.slice(at - heads.length, at), heads, bytes));
+      heads = [];
+      bytes = 0;
+    }
+    heads.push(head);
+    bytes += next;
   }
+  frames.push(packOne(events.slice(events.length - heads.length), heads, bytes));
   return frames;
 }
 
-/** Takes events while they fit; `capacity` is an upper bound of the frame's bytes. */
-function measure(
-  events: readonly ChangeEvent[],
-  from: number,
-  prefixLength: number,
-  limits: FrameLimits,
-): { to: number; capacity: number } {
-  let to = from;
-  let capacity = 0;
-  while (to < events.length && to - from < limits.documentsMax) {
-    const event = events[to]!;
-    // A UTF-16 unit takes at most three bytes of UTF-8, and an escape six characters.
-    const text = prefixLength + event.id.length * 2 + (event.routing?.length ?? 0) * 2 + (event.extra?.length ?? 0);
-    const bytes = text * 3 + 400 + (event.source?.length ?? 0) + (event.sourceRef === undefined ? 0 : 600);
-    if (to > from && capacity + bytes > limits.bytesMax) break;
-    capacity += bytes;
-    to++;
-  }
-  return { to, capacity };
-}
-
-function packOne(events: readonly ChangeEvent[], from: number, to: number, prefix: string, capacity: number): Frame {
-  const buffer = Buffer.allocUnsafe(capacity);
+/** `bytes` is the exact length of all heads and documents. */
+function packOne(events: readonly ChangeEvent[], heads: readonly string[], bytes: number): Frame {
+  const payload = Buffer.allocUnsafe(bytes);
   let at = 0;
-  for (let i = from; i < to; i++) {
-    const event = events[i]!;
-    at += buffer.write(envelopeHead(prefix, event), at);
+  for (const [i, event] of events.entries()) {
+    at += payload.write(heads[i]!, at);
     if (event.source === undefined) continue;
-    buffer.set(event.source, at);
+    payload.set(event.source, at);
     at += event.source.length;
-    buffer[at++] = 0x7d;
-    buffer[at++] = 0x0a;
+    payload[at++] = 0x7d;
+    payload[at++] = 0x0a;
   }
   return {
-    payload: buffer.subarray(0, at),
+    payload,
     encoding: undefined,
-    documents: to - from,
-    bytes: at,
-    firstSeqNo: events[from]!.seqNo,
-    lastSeqNo: events[to - 1]!.seqNo,
+    documents: events.length,
+    bytes,
+    firstSeqNo: events[0]!.seqNo,
+    lastSeqNo: events.at(-1)!.seqNo,
   };
 }
 

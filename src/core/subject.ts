@@ -5,7 +5,7 @@ import { GatewayError } from './errors.ts';
  * `es.{tenant}.{index}.{operation}`. A token may not hold what NATS gives a meaning to (`.`, `*`, `>`, white space, control characters),
  * so those bytes, and `%`, are percent-encoded.
  */
-const unsafe = /[.*>%\s\u0000-\u001f\u007f]/g;
+const unsafe = /[.*>%\s\p{Cc}]/gu;
 const operations = new Set<string>(['index', 'update', 'delete', 'drop']);
 
 /** What a subject can say: an operation on documents, or `drop`, the end of a whole index. */
