@@ -32,3 +32,11 @@ export type ChangeEvent = {
   /** Keys of the envelope that this version does not know: passed through, raw JSON text of `"key":value` pairs joined by `,`. */
   extra?: string;
 };
+
+/** The end of a whole index at the source. */
+export type IndexDrop = {
+  tenant: string;
+  index: string;
+  /** Above every version of its documents. */ version: number;
+  ts: number;
+};

@@ -9,9 +9,12 @@ export type PumpStages<Item> = {
   /** A message's items: what batches are made of. None: nothing to do, it is acknowledged. Throws (not transient) for a poison message. */
   open(message: Message): Promise<readonly Item[]>;
   bytesOf(item: Item): number;
-  /** One outcome an item. A throw concerns the whole batch, which is tried again: nothing is lost, `onBlocked` tells. */
+  /** One outcome an item. A throw concerns the whole batch, which is tried again without a limit: nothing is lost, `onBlocked` tells. */
   deliver(items: readonly Item[]): Promise<readonly Outcome[]>;
-  /** Keeps what cannot be delivered; resolves once it is durable. `item` is absent when the message itself cannot be opened. */
+  /**
+   * Keeps what cannot be delivered; resolves once it is durable. `item` is absent when the message itself cannot be opened.
+   * A transient throw is tried again; any other ends the run.
+   */
   deadLetter(message: Message, item: Item | undefined, refusal: Refusal): Promise<void>;
 };
 
@@ -22,7 +25,7 @@ export type PumpLimits = {
   /** Opened bytes held at once; a single larger message is still taken. */
   heldBytesMax: number;
   retry: BackoffLimits;
-  /** Tries after which a busy item is dead-lettered; 0 for none. */
+  /** Answered tries (status not 0) after which a busy item is dead-lettered; 0 for none. */
   attemptsMax: number;
   /** How often the time allowed for an unsettled message is extended. */
   workingEveryMs: number;
@@ -38,8 +41,9 @@ export type PumpEvents = {
 };
 
 /** A message on its way: acknowledged when its last item is settled (invariant 1). */
-type Held<Item> = { delivery: Delivery; items: readonly Item[]; left: number; bytes: number };
-type Piece<Item> = { item: Item; held: Held<Item>; attempts: number };
+type Held = { delivery: Delivery; left: number; bytes: number; acknowledging: boolean };
+/** `attempts` lengthen the pause; `answers` are the tries that reached the other side, and only they are limited. */
+type Piece<Item> = { item: Item; held: Held; attempts: number; answers: number };
 
 /** THE loop: source → open → batch → deliver → settle. */
 export class Pump<Item> {
@@ -48,7 +52,7 @@ export class Pump<Item> {
   readonly #events: PumpEvents;
   readonly #chance: Chance;
   readonly #batcher: Batcher<Piece<Item>>;
-  readonly #held = new Set<Held<Item>>();
+  readonly #held = new Set<Held>();
   readonly #stopping = new AbortController();
   readonly #tasks = new Set<Promise<void>>();
   #heldBytes = 0;
@@ -97,19 +101,21 @@ export class Pump<Item> {
       for await (const delivery of this.#stages.source) {
         await this.#take(delivery);
         await this.#room();
-        if (this.#failure !== undefined) throw this.#failure;
       }
       await this.#drain();
-      if (this.#failure !== undefined) throw this.#failure;
-    } finally {
-      clearInterval(keepAlive);
-      clearTimeout(this.#flushTimer);
+    } catch (error) {
+      this.#failure ??= error;
     }
+    clearInterval(keepAlive);
+    clearTimeout(this.#flushTimer);
+    for (const held of this.#held) this.#giveBack(held);
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   /** Takes no more, delivers what it has, and gives back what would have to wait for another try. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#wake();
     await this.#stages.source.stop();
     this.#wake();
   }
@@ -124,13 +130,13 @@ export class Pump<Item> {
       else this.#track(this.#refuseMessage(delivery, error));
       return;
     }
-    const held: Held<Item> = { delivery, items, left: items.length, bytes: 0 };
+    const held: Held = { delivery, left: items.length, bytes: 0, acknowledging: false };
     for (const item of items) held.bytes += this.#stages.bytesOf(item);
     this.#heldBytes += held.bytes;
     this.#held.add(held);
     if (items.length === 0) this.#settle(held);
     for (const item of items) {
-      this.#batcher.add({ item, held, attempts: 0 });
+      this.#batcher.add({ item, held, attempts: 0, answers: 0 });
       if (this.#batcher.full) this.#flush();
     }
     this.#flushWhenIdle();
@@ -147,7 +153,8 @@ export class Pump<Item> {
   }
 
   #flush(): void {
-    for (;;) {
+    if (this.#blocked && this.#stopping.signal.aborted) this.#giveBackWaiting();
+    while (this.#failure === undefined) {
       const dueInMs = this.#batcher.dueInMs(this.#inFlight);
       if (dueInMs === undefined || this.#inFlight >= this.#concurrency) return;
       if (dueInMs > 0) {
@@ -196,7 +203,8 @@ export class Pump<Item> {
           break;
         case 'busy':
           piece.attempts++;
-          if (this.#limits.attemptsMax > 0 && piece.attempts >= this.#limits.attemptsMax && !this.#blocked) {
+          if (outcome.status !== 0) piece.answers++;
+          if (this.#limits.attemptsMax > 0 && piece.answers >= this.#limits.attemptsMax) {
             this.#track(this.#refuse(piece, { status: outcome.status, type: 'retries_exhausted', reason: outcome.reason }));
           } else {
             again.push(piece);
@@ -228,42 +236,68 @@ export class Pump<Item> {
   }
 
   async #refuse(piece: Piece<Item>, refusal: Refusal): Promise<void> {
-    await this.#stages.deadLetter(piece.held.delivery.message, piece.item, refusal);
-    this.#events.onDeadLetter?.(refusal);
-    this.#done(piece.held);
+    if (await this.#keepLetter(piece.held, piece.item, refusal)) this.#done(piece.held);
   }
 
   async #refuseMessage(delivery: Delivery, error: unknown): Promise<void> {
-    const held: Held<Item> = { delivery, items: [], left: 0, bytes: 0 };
+    const held: Held = { delivery, left: 0, bytes: 0, acknowledging: false };
     this.#held.add(held);
     const refusal = { status: 0, type: error instanceof GatewayError ? error.code : 'UNREADABLE', reason: describeError(error) };
-    await this.#stages.deadLetter(delivery.message, undefined, refusal);
-    this.#events.onDeadLetter?.(refusal);
-    this.#settle(held);
+    if (await this.#keepLetter(held, undefined, refusal)) this.#settle(held);
   }
 
-  #done(held: Held<Item>): void {
+  /** True once the dead letter is durable. False when the program stops first: the message is given back instead. */
+  async #keepLetter(held: Held, item: Item | undefined, refusal: Refusal): Promise<boolean> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#stages.deadLetter(held.delivery.message, item, refusal);
+        this.#events.onDeadLetter?.(refusal);
+        return true;
+      } catch (error) {
+        if (!isTransient(error)) throw error;
+      }
+      await pause(backoffMs(attempt, this.#limits.retry, this.#chance), this.#stopping.signal);
+      if (!this.#stopping.signal.aborted) continue;
+      this.#giveBack(held);
+      return false;
+    }
+  }
+
+  #done(held: Held): void {
     held.left--;
     if (held.left === 0) this.#settle(held);
   }
 
-  #settle(held: Held<Item>): void {
+  #settle(held: Held): void {
     if (!this.#held.has(held)) return;
-    this.#track(
-      held.delivery.ack().finally(() => {
-        this.#release(held);
-        this.#events.onSettled?.(held.delivery.message);
-      }),
-    );
+    held.acknowledging = true;
+    this.#track(this.#acknowledge(held));
   }
 
-  #giveBack(held: Held<Item>): void {
-    if (!this.#held.has(held)) return;
+  async #acknowledge(held: Held): Promise<void> {
+    try {
+      await held.delivery.ack();
+      this.#events.onSettled?.(held.delivery.message);
+    } catch (error) {
+      // The effect is durable and only its acknowledgement is lost: the message comes again, and finds its work done.
+      if (!isTransient(error)) throw error;
+    } finally {
+      this.#release(held);
+    }
+  }
+
+  #giveBack(held: Held): void {
+    if (!this.#held.has(held) || held.acknowledging) return;
     held.delivery.retryLater(0);
     this.#release(held);
   }
 
-  #release(held: Held<Item>): void {
+  /** The other side takes nothing and the program stops: what waits for a turn need not find out one by one. */
+  #giveBackWaiting(): void {
+    while (this.#batcher.length > 0) for (const piece of this.#batcher.take()) this.#giveBack(piece.held);
+  }
+
+  #release(held: Held): void {
     if (!this.#held.delete(held)) return;
     this.#heldBytes -= held.bytes;
     this.#wake();
@@ -312,6 +346,7 @@ export class Pump<Item> {
     const tracked = task
       .catch((error: unknown) => {
         this.#failure ??= error;
+        void this.#stages.source.stop();
       })
       .finally(() => {
         this.#tasks.delete(tracked);

@@ -1,4 +1,4 @@
-import type { ChangeEvent } from './event.ts';
+import type { ChangeEvent, IndexDrop } from './event.ts';
 
 /** A message as a stream holds it, whatever the stream is. */
 export type Message = {
@@ -56,6 +56,7 @@ export type Refusal = { status: number; type: string; reason: string };
 export type Outcome =
   | { is: 'stored' }
   | { is: 'stale' }
+  /** `status` 0: there was no answer at all. */
   | { is: 'busy'; status: number; reason: string }
   | { is: 'refused'; refusal: Refusal };
 
@@ -74,10 +75,12 @@ export interface Filter {
   passes(event: ChangeEvent): boolean;
 }
 
-/** Part of one consistent step of a change source. */
+/** Part of one consistent step of a change source: changes of one index and operation order, or the end of an index. */
 export type ChangeBatch = {
-  /** Ordered by sequence number; all of one index. */
+  /** Ordered by sequence number; all of one index. Empty when `drop` is there. */
   events: readonly ChangeEvent[];
+  /** The index is gone, and the target's is to go too. */
+  drop?: IndexDrop;
   /** For message ids and logs: where the events come from, stable across restarts. */
   origin: string;
   /** To be called once the stream holds every event, with the highest stream sequence; moves the checkpoint when its turn comes. */
