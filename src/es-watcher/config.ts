@@ -21,7 +21,7 @@ export const watcherSettings = defineSettings(
         default: '/data/checkpoint',
       }),
       propagateIndexDeletes: setting(boolean(), {
-        help: 'When an index is deleted at the source, delete its documents at the target too.',
+        help: 'When an index is deleted at the source, delete the index at the target too.',
         default: 'false',
       }),
     }),
@@ -39,7 +39,7 @@ export const watcherSettings = defineSettings(
       pageDocumentsMax: setting(integer(1, 10_000), { help: 'Most documents in one search.', default: '5000' }),
       pageBytesMax: setting(bytes('64KB', '512MB'), {
         help: 'Size that the page of a search is kept near, by asking for fewer documents where they are large.',
-        default: '8MB',
+        default: '2MB',
       }),
     }),
     ...natsSettings,
@@ -62,7 +62,6 @@ export const watcherSettings = defineSettings(
         help: 'Most bytes of documents in one message before compression; a larger document has a message of its own.',
         default: '512KB',
       }),
-      frameAge: setting(duration('0', '10s'), { help: 'Longest a document waits for its frame to fill.', default: '5ms' }),
       compressFrom: setting(bytes(), {
         help: 'Frames of this size and above are compressed (zstd); 0 compresses none.',
         default: '4KB',

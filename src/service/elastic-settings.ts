@@ -1,4 +1,4 @@
-import { boolean, duration, listOf, oneOf, path, text, url } from './kinds.ts';
+import { boolean, duration, listOf, oneOf, path, secret, text, url } from './kinds.ts';
 import { group, setting } from './settings.ts';
 
 /** How to reach a cluster, source or target: flags of the same names in each program. `which` completes the help. */
@@ -9,8 +9,8 @@ export function elasticSettings(heading: string, which: string) {
       default: 'http://localhost:9200',
     }),
     esUsername: setting(text('NAME'), { help: 'User name (basic authentication).' }),
-    esPassword: setting(text('SECRET'), { help: 'Password of --es-username.', secret: true }),
-    esApiKey: setting(text('SECRET'), { help: 'API key, encoded as the cluster gave it out (Elasticsearch).', secret: true }),
+    esPassword: setting(secret(), { help: 'Password of --es-username.' }),
+    esApiKey: setting(secret(), { help: 'API key, encoded as the cluster gave it out (Elasticsearch).' }),
     esAwsRegion: setting(text('REGION'), {
       help: 'Sign requests for this AWS region (SigV4), with the credentials of the environment, for Amazon OpenSearch Service.',
     }),

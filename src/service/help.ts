@@ -39,7 +39,7 @@ function flagOf(name: string, each: Setting<unknown>): string {
 
 function facts(name: string, each: Setting<unknown>): string {
   const variable = variableOf(name);
-  const parts = !inEnvironment(each) ? [] : [each.secret === true ? `${variable} or ${variable}_FILE` : variable];
+  const parts = !inEnvironment(each) ? [] : [each.kind.secret === true ? `${variable} or ${variable}_FILE` : variable];
   if (each.default !== undefined && each.default !== '' && inEnvironment(each)) parts.push(`default ${each.default}`);
   return parts.length === 0 ? '' : `[${parts.join(', ')}]`;
 }

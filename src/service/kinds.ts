@@ -10,6 +10,10 @@ export type Parsed<T> = { value: T } | { wrong: string };
 export type Kind<T> = {
   /** Stands for the value in `--help`: `--poll-interval DURATION`. Empty where a flag takes no value. */
   readonly placeholder: string;
+  /** Never shown: not in errors, not by `--print-config`, not in logs. May come from the file that `NAME_FILE` names. */
+  readonly secret?: true;
+  /** Bounds, for the reference page: `1 to 10000`. */
+  readonly range?: string;
   /** May be given several times; the values are joined. */
   readonly many?: boolean;
   parse(given: Given): Parsed<T>;
@@ -39,13 +43,24 @@ export function text(placeholder = 'TEXT', pattern = /./s, accepts = 'text that 
   return scalar(placeholder, accepts, (given) => (pattern.test(given) ? given : undefined), String);
 }
 
+/** Taken as it is, white space at its ends included. */
+export function secret(): Kind<string> {
+  return {
+    placeholder: 'SECRET',
+    secret: true,
+    parse: (given) => (typeof given === 'string' && given !== '' ? { value: given } : { wrong: 'text that is not empty' }),
+    show: () => '***',
+  };
+}
+
 export function path(placeholder = 'PATH'): Kind<string> {
   return text(placeholder, /./s, 'the path of a file or directory');
 }
 
 export function integer(min: number, max: number): Kind<number> {
   const read = (given: string) => (/^\d+$/.test(given) ? within(Number(given), min, max) : undefined);
-  return scalar('N', `a whole number from ${min} to ${max}`, read, String);
+  const range = `${min} to ${max}`;
+  return { ...scalar('N', `a whole number from ${range}`, read, String), range };
 }
 
 export function boolean(): Kind<boolean> {
@@ -64,19 +79,26 @@ export function boolean(): Kind<boolean> {
 
 /** Milliseconds. Bounds are written as durations. */
 export function duration(min = '0', max = '365d'): Kind<number> {
-  const accepts = `a duration such as 100 (milliseconds), 250ms, 30s or 1h30m, from ${min} to ${max}`;
-  return scalar(
-    'DURATION',
-    accepts,
-    (given) => within(parseDuration(given), parseDuration(min)!, parseDuration(max)!),
-    formatDuration,
-  );
+  const accepts = 'a duration such as 100 (milliseconds), 250ms, 30s or 1h30m';
+  return measure('DURATION', accepts, min, max, parseDuration, formatDuration);
 }
 
 /** Bytes. Bounds are written as sizes. */
 export function bytes(min = '0', max = '4096TB'): Kind<number> {
-  const accepts = `a size such as 4096 (bytes), 512KB or 8MB, from ${min} to ${max}`;
-  return scalar('SIZE', accepts, (given) => within(parseBytes(given), parseBytes(min)!, parseBytes(max)!), formatBytes);
+  return measure('SIZE', 'a size such as 4096 (bytes), 512KB or 8MB', min, max, parseBytes, formatBytes);
+}
+
+function measure(
+  placeholder: string,
+  accepts: string,
+  min: string,
+  max: string,
+  read: (text: string) => number | undefined,
+  show: (value: number) => string,
+): Kind<number> {
+  const [least, most] = [read(min)!, read(max)!];
+  const kind = scalar(placeholder, `${accepts}, from ${min} to ${max}`, (given) => within(read(given), least, most), show);
+  return { ...kind, range: `${min} to ${max}` };
 }
 
 export function oneOf<const W extends string>(...words: readonly W[]): Kind<W> {

@@ -1,17 +1,17 @@
-import { listOf, path, text, url } from './kinds.ts';
+import { listOf, path, secret, text, url } from './kinds.ts';
 import { group, setting } from './settings.ts';
 
 /** How to reach NATS: the same for every program, so these may stand at the top level of the file. */
 export const natsSettings = group('NATS', {
-  natsUrl: setting(listOf(url('nats', 'tls', 'ws', 'wss'), 1), {
+  natsUrl: setting(listOf(url('nats', 'tls'), 1), {
     help: 'NATS servers, comma-separated; several are servers of one cluster.',
     default: 'nats://localhost:4222',
     common: true,
   }),
   natsCredsFile: setting(path('FILE'), { help: 'Credentials file of a NATS user (JWT and seed).', common: true }),
   natsUser: setting(text('NAME'), { help: 'NATS user name.', common: true }),
-  natsPassword: setting(text('SECRET'), { help: 'NATS password.', secret: true, common: true }),
-  natsToken: setting(text('SECRET'), { help: 'NATS token.', secret: true, common: true }),
+  natsPassword: setting(secret(), { help: 'NATS password.', common: true }),
+  natsToken: setting(secret(), { help: 'NATS token.', common: true }),
   natsCaFile: setting(path('FILE'), { help: 'PEM file of the authority that signed the servers’ certificates.', common: true }),
   natsCertFile: setting(path('FILE'), { help: 'PEM file of the client certificate.', common: true }),
   natsKeyFile: setting(path('FILE'), { help: 'PEM file of the key to --nats-cert-file.', common: true }),

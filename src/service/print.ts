@@ -18,7 +18,6 @@ export function printConfig<S extends Settings>(schema: Schema<S>, resolved: Res
 }
 
 function showValue(each: Setting<unknown>, value: unknown): string | readonly string[] {
-  if (each.secret === true) return '***';
   const shown = each.kind.show(value as object);
   return typeof shown === 'string' ? safeUrl(shown) : shown.map(safeUrl);
 }

@@ -41,7 +41,7 @@ export function resolve<S extends Settings>(schema: Schema<S>, layers: Layers): 
     if ('wrong' in parsed) problems.push(wrongValue(name, each, found, parsed.wrong));
     else {
       values[name] = parsed.value;
-      if (each.secret === true && typeof found.given === 'string') secrets.push(found.given);
+      if (each.kind.secret === true && typeof found.given === 'string') secrets.push(found.given);
     }
   }
   if (problems.length === 0) problems.push(...schema.rules.flatMap((rule) => rule(values as SettingsOf<S>) ?? []));
@@ -66,7 +66,7 @@ function find(name: string, each: Setting<unknown>, { flags, environment, file }
 /** An empty variable counts as unset: compose files and charts pass on variables that nobody has set. */
 function findVariable(variable: string, each: Setting<unknown>, environment: Environment): Found | undefined {
   const given = environment[variable] || undefined;
-  const file = (each.secret === true && environment[`${variable}_FILE`]) || undefined;
+  const file = (each.kind.secret === true && environment[`${variable}_FILE`]) || undefined;
   if (given !== undefined && file !== undefined) {
     throw new UsageError('SETTING_WRONG', `${variable} and ${variable}_FILE are both set`, 'unset one of them');
   }
@@ -85,7 +85,8 @@ function readSecret(variable: string, file: string): string {
 
 /** Names the setting by every name it has, as the reader may not have written the one at fault. */
 function wrongValue(name: string, each: Setting<unknown>, { given, origin }: Found, wrong: string): string {
-  const value = each.secret === true ? '***' : safeUrl(showGiven(given));
+  // A password with a slash in it is one reason for a URL to be wrong, and must not be shown for that.
+  const value = each.kind.secret === true ? '***' : safeUrl(showGiven(given)).replace(/:\/\/[^\s,]*@/g, '://***@');
   const flag = `--${keyOf(name)}`;
   const source = origin === flag ? '' : ` from ${origin}`;
   const names = [

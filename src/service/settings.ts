@@ -6,8 +6,6 @@ export type SettingOptions = {
   help: string;
   /** Text of the default; without one the setting may be absent and its value is undefined. */
   default?: string;
-  /** Never shown: not in errors, not by `--print-config`, not in logs. May come from the file that `NAME_FILE` names. */
-  secret?: true;
   /** May stand at the top level of the file, for every program that reads it. */
   common?: true;
   /** Where else than on the command line it may stand; everywhere if absent. */

@@ -1,0 +1,52 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { watcherSettings } from '../src/es-watcher/config.ts';
+import { watcherMetrics } from '../src/es-watcher/metrics.ts';
+import { writerSettings } from '../src/es-writer/config.ts';
+import { writerMetrics } from '../src/es-writer/metrics.ts';
+import { Metrics } from '../src/service/metrics.ts';
+import type { Schema } from '../src/service/settings.ts';
+import { configurationPage } from './docs/configuration.ts';
+import { exampleFile } from './docs/example.ts';
+import { metricsPage } from './docs/metrics.ts';
+
+/**
+ * Writes the reference pages and the example file from the code that they describe: `docs.ts`. `docs.ts --check` writes nothing and
+ * fails when one of them is stale.
+ */
+const ROOT = join(import.meta.dirname, '..');
+const SCHEMAS = [watcherSettings, writerSettings] as unknown as Schema[];
+const METRICS = { 'es-watcher': watcherMetrics, 'es-writer': writerMetrics };
+
+function pages(): Map<string, string> {
+  const metrics = Object.entries(METRICS).map(([program, define]) => {
+    const frame = new Metrics(program);
+    define(frame);
+    return { program, metrics: frame.describe() };
+  });
+  return new Map([
+    ['docs/configuration.md', configurationPage(SCHEMAS)],
+    ['docs/metrics.md', metricsPage(metrics)],
+    ['config/example.yaml', exampleFile(SCHEMAS)],
+  ]);
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+const stale = [...pages()].filter(([file, text]) => read(join(ROOT, file)) !== text);
+if (process.argv.includes('--check')) {
+  for (const [file] of stale) console.error(`${file} is stale: run node scripts/docs.ts`);
+  process.exitCode = stale.length > 0 ? 1 : 0;
+} else {
+  for (const [file, text] of stale) {
+    mkdirSync(dirname(join(ROOT, file)), { recursive: true });
+    writeFileSync(join(ROOT, file), text);
+    console.log(`${file} written`);
+  }
+}
