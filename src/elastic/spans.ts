@@ -71,7 +71,6 @@ function visitAnswer(bytes: Uint8Array, key: number, keyEnd: number, value: numb
 /** Reads a `_shards` object. One with numbers missing counts as failed: nothing may be concluded from such an answer. */
 export function shardsFact(parsed: unknown): ShardsFact {
   const { total, successful, skipped, failed, failures } = (parsed ?? {}) as Record<string, unknown>;
-  const count = (value: unknown, otherwise: number): number => (typeof value === 'number' ? value : otherwise);
   return {
     total: count(total, 0),
     successful: count(successful, 0),
@@ -79,6 +78,10 @@ export function shardsFact(parsed: unknown): ShardsFact {
     failed: count(failed, 1),
     failures: failures === undefined ? '' : JSON.stringify(failures),
   };
+}
+
+function count(value: unknown, otherwise: number): number {
+  return typeof value === 'number' ? value : otherwise;
 }
 
 function visitHits(bytes: Uint8Array, key: number, keyEnd: number, value: number, reading: Reading): number {
