@@ -1,0 +1,16 @@
+import { runProgram } from '../service/run.ts';
+import { watcherSettings } from './config.ts';
+
+await runProgram({
+  schema: watcherSettings,
+  async start(settings, frame) {
+    const { Watcher } = await import('./watcher.ts');
+    const watcher = await Watcher.open(settings, frame.log, frame.metrics);
+    frame.report(watcher.probes);
+    return { stop: () => watcher.stop(), done: watcher.run() };
+  },
+  async check(settings, frame) {
+    const { checkWatcher } = await import('./check.ts');
+    return checkWatcher(settings, frame.log);
+  },
+});

@@ -1,0 +1,139 @@
+import { crc32 } from 'node:zlib';
+import { encodeDrop } from '../core/drop.ts';
+import type { ChangeEvent, DocumentOperation, IndexDrop } from '../core/event.ts';
+import { encodingHeader, type Frame, type FrameLimits, packFrames, sealFrame } from '../core/frame.ts';
+import type { ChangeBatch, Stored } from '../core/strategy.ts';
+import { encodeSubject } from '../core/subject.ts';
+import type { Documents, JetStreamSink } from '../jetstream/index.ts';
+
+export type PublisherEvents = {
+  onFrame?(frame: {
+    index: string;
+    operation: DocumentOperation;
+    documents: number;
+    bytes: number;
+    payloadBytes: number;
+    tookMs: number;
+  }): void;
+  onLargeDocument?(index: string, bytes: number): void;
+};
+
+export type PublisherParts = {
+  sink: JetStreamSink;
+  /** Opened when the first document comes that is too large for a message. */
+  documents(): Promise<Documents>;
+  /** The server's limit of a message, headers included. */
+  maxPayload: number;
+  limits: FrameLimits;
+  now(): number;
+};
+
+/** Left free in a message for its headers. */
+const headerRoomBytes = 4096;
+
+/** Turns batches of changes into frames, and frames into messages of the stream. */
+export class Publisher {
+  readonly #parts: PublisherParts;
+  readonly #events: PublisherEvents;
+
+  constructor(parts: PublisherParts, events: PublisherEvents = {}) {
+    this.#parts = parts;
+    this.#events = events;
+  }
+
+  /** Resolves with the highest stream sequence once the stream holds all of the batch. */
+  async publish(batch: ChangeBatch): Promise<number> {
+    if (batch.drop !== undefined) return this.#publishDrop(batch.drop, batch.origin);
+    const sent: Promise<number>[] = [];
+    for (const events of byOperation(batch.events)) {
+      for (const frame of packFrames(events.events, this.#parts.limits)) {
+        await this.#parts.sink.room();
+        const work = this.#publishFrame(frame, events.events.slice(events.at, (events.at += frame.documents)), batch.origin);
+        work.catch(() => {});
+        sent.push(work);
+      }
+    }
+    return Math.max(0, ...(await Promise.all(sent)));
+  }
+
+  async #publishFrame(packed: Frame, events: readonly ChangeEvent[], origin: string): Promise<number> {
+    const frame = await sealFrame(packed, this.#parts.limits);
+    if (frame.payload.length + headerRoomBytes > this.#parts.maxPayload) return this.#publishInParts(events, origin);
+    const first = events[0]!;
+    const startedAt = this.#parts.now();
+    const stored = await this.#send(first, frame, messageId(origin, frame, events));
+    this.#events.onFrame?.({
+      index: first.index,
+      operation: first.op,
+      documents: frame.documents,
+      bytes: frame.bytes,
+      payloadBytes: frame.payload.length,
+      tookMs: this.#parts.now() - startedAt,
+    });
+    return stored.sequence;
+  }
+
+  #send(event: ChangeEvent, frame: Frame, id: string): Promise<Stored> {
+    return this.#parts.sink.publish({
+      subject: encodeSubject({ tenant: event.tenant, index: event.index, operation: event.op }),
+      payload: frame.payload,
+      id,
+      ...(frame.encoding === undefined ? {} : { headers: new Map([[encodingHeader, frame.encoding]]) }),
+    });
+  }
+
+  /** A frame too large for a message: halves, and in the end a single document by way of the object store (D3). */
+  async #publishInParts(events: readonly ChangeEvent[], origin: string): Promise<number> {
+    if (events.length > 1) {
+      const half = Math.ceil(events.length / 2);
+      const sequences = await Promise.all(
+        [events.slice(0, half), events.slice(half)].flatMap((part) =>
+          packFrames(part, this.#parts.limits).map((frame) => this.#publishFrame(frame, part, origin)),
+        ),
+      );
+      return Math.max(...sequences);
+    }
+    const { source, ...event } = events[0]!;
+    const documents = await this.#parts.documents();
+    const reference = await documents.put(`${origin}.${event.seqNo}`, source!);
+    this.#events.onLargeDocument?.(event.index, source!.length);
+    const referring = [{ ...event, sourceRef: reference }];
+    const sequence = await this.#publishFrame(packFrames(referring, this.#parts.limits)[0]!, referring, origin);
+    await documents.stored(reference, sequence);
+    return sequence;
+  }
+
+  async #publishDrop(drop: IndexDrop, origin: string): Promise<number> {
+    await this.#parts.sink.room();
+    const stored = await this.#parts.sink.publish({
+      subject: encodeSubject({ tenant: drop.tenant, index: drop.index, operation: 'drop' }),
+      payload: encodeDrop(drop),
+      id: origin,
+    });
+    return stored.sequence;
+  }
+}
+
+/**
+ * What stands at a sequence number never changes, and a later reading can only find fewer documents in a range, so range and count name the
+ * contents. Not so with deletes, which are found again at the same checkpoint: there the ids decide, or a new one would pass for a repeat.
+ */
+function messageId(origin: string, frame: Frame, events: readonly ChangeEvent[]): string {
+  const { op } = events[0]!;
+  const id = `${origin}.${op}.${frame.firstSeqNo}-${frame.lastSeqNo}.${frame.documents}`;
+  if (op !== 'delete') return id;
+  let crc = 0;
+  for (const event of events) crc = crc32(`${event.id}\n${event.routing ?? ''}\n`, crc);
+  return `${id}.${crc.toString(16)}`;
+}
+
+/** Events by operation, each in its order: a subject has one operation. */
+function byOperation(events: readonly ChangeEvent[]): { events: ChangeEvent[]; at: number }[] {
+  const groups = new Map<DocumentOperation, { events: ChangeEvent[]; at: number }>();
+  for (const event of events) {
+    const group = groups.get(event.op);
+    if (group === undefined) groups.set(event.op, { events: [event], at: 0 });
+    else group.events.push(event);
+  }
+  return [...groups.values()];
+}

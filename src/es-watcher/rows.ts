@@ -1,0 +1,98 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+
+/** A document's place: what the write-ahead list knows of it. */
+export type Row = { seqNo: number; id: string; routing: string | undefined };
+export type Range = { from: number; to: number };
+
+/** Sequence numbers a block spans. Fixed: it is in the file's format. */
+export const blockWidth = 4096;
+
+type StoredRow = { seq_no: number; id: string; routing: string | null };
+
+/** The write-ahead list and its counts. Every method runs inside the caller's transaction. */
+export class Rows {
+  readonly #insert: StatementSync;
+  readonly #remove: StatementSync;
+  readonly #count: StatementSync;
+  readonly #blocks: StatementSync;
+  readonly #select: StatementSync;
+  readonly #sequence: StatementSync;
+  readonly #removeShard: StatementSync;
+  readonly #removeBlocks: StatementSync;
+
+  constructor(database: DatabaseSync) {
+    this.#insert = database.prepare(
+      'INSERT INTO rows (shard_key, seq_no, id, routing) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    );
+    this.#remove = database.prepare('DELETE FROM rows WHERE shard_key = ? AND seq_no = ?');
+    this.#count = database.prepare(
+      'INSERT INTO blocks (shard_key, block, rows) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET rows = rows + excluded.rows',
+    );
+    this.#blocks = database.prepare('SELECT block, rows FROM blocks WHERE shard_key = ? AND rows <> 0');
+    this.#select = database.prepare(
+      'SELECT seq_no, id, routing FROM rows WHERE shard_key = ? AND seq_no BETWEEN ? AND ? ORDER BY seq_no LIMIT ?',
+    );
+    this.#sequence = database.prepare('SELECT seq_no FROM rows WHERE shard_key = ? AND seq_no BETWEEN ? AND ?');
+    this.#sequence.setReturnArrays(true);
+    this.#removeShard = database.prepare('DELETE FROM rows WHERE shard_key = ?');
+    this.#removeBlocks = database.prepare('DELETE FROM blocks WHERE shard_key = ?');
+  }
+
+  /** Rows in order of seq_no. One that is there already (read again after a crash) is left as it is. */
+  append(shardKey: number, rows: readonly Row[]): void {
+    const added = new Map<number, number>();
+    for (const { seqNo, id, routing } of rows) {
+      if (this.#insert.run(shardKey, seqNo, id, routing ?? null).changes === 0) continue;
+      tally(added, seqNo, 1);
+    }
+    this.#recount(shardKey, added);
+  }
+
+  remove(shardKey: number, sequenceNumbers: readonly number[]): void {
+    const removed = new Map<number, number>();
+    for (const seqNo of sequenceNumbers) {
+      if (this.#remove.run(shardKey, seqNo).changes !== 0) tally(removed, seqNo, -1);
+    }
+    this.#recount(shardKey, removed);
+  }
+
+  removeShard(shardKey: number): void {
+    this.#removeShard.run(shardKey);
+    this.#removeBlocks.run(shardKey);
+  }
+
+  /** Rows per block: block number → rows; blocks without rows are left out. */
+  blockCounts(shardKey: number): Map<number, number> {
+    const counts = new Map<number, number>();
+    for (const { block, rows } of this.#blocks.all(shardKey) as { block: number; rows: number }[]) counts.set(block, rows);
+    return counts;
+  }
+
+  /** Bounded by the range's width: ask for a few thousand at a time. */
+  sequenceNumbers(shardKey: number, range: Range): number[] {
+    return (this.#sequence.all(shardKey, range.from, range.to) as unknown as [number][]).map(([seqNo]) => seqNo);
+  }
+
+  /** The rows with these sequence numbers, as far as they are there. */
+  get(shardKey: number, sequenceNumbers: readonly number[]): Row[] {
+    return sequenceNumbers.flatMap((seqNo) => this.list(shardKey, { from: seqNo, to: seqNo }, 1));
+  }
+
+  /** Rows of a range in order, at most `limit`. */
+  list(shardKey: number, range: Range, limit: number): Row[] {
+    return (this.#select.all(shardKey, range.from, range.to, limit) as StoredRow[]).map((row) => ({
+      seqNo: row.seq_no,
+      id: row.id,
+      routing: row.routing ?? undefined,
+    }));
+  }
+
+  #recount(shardKey: number, changes: ReadonlyMap<number, number>): void {
+    for (const [block, rows] of changes) this.#count.run(shardKey, block, rows);
+  }
+}
+
+function tally(counts: Map<number, number>, seqNo: number, by: number): void {
+  const block = Math.floor(seqNo / blockWidth);
+  counts.set(block, (counts.get(block) ?? 0) + by);
+}

@@ -1,0 +1,229 @@
+import type { ChangeEvent } from '../core/event.ts';
+import { GatewayError } from '../core/errors.ts';
+import type { Slots } from '../core/slots.ts';
+import { deleteVersion } from '../core/version.ts';
+import { findIds, type Hit, type Reader, searchPage, type ShardCopyAddress } from '../elastic/index.ts';
+import type { Checkpoint, Deletion, Incarnation, ShardState } from './checkpoint.ts';
+import { deleteEventsOf, writeEventsOf } from './events.ts';
+import { findDifferences } from './missing.ts';
+import { PageSize } from './page-size.ts';
+
+/** What the followers of one cluster share. */
+export type FollowContext = {
+  reader: Reader;
+  checkpoint: Checkpoint;
+  tenant: string;
+  /** Publishes; resolves with the highest stream sequence once the stream holds all of it (invariant 2). */
+  emit(events: readonly ChangeEvent[], origin: string): Promise<number>;
+  /** Pages in memory, of all shards together (invariant 8). */
+  pages: Slots;
+  pageDocumentsMax: number;
+  pageBytesMax: number;
+  now(): number;
+  signal: AbortSignal;
+  /** To be called inside the transaction that moves a checkpoint. */
+  noteStored(sequence: number): void;
+  onPage?(index: string, documents: number, bytes: number): void;
+  onLooked?(index: string, deletes: number, tookMs: number): void;
+  onUnknown?(index: string, shard: number, documents: number): void;
+};
+
+type Page = { hits: Hit[]; upTo: number; release: () => void };
+
+const deletesAtOnce = 10_000;
+/** Rows that updates have left behind are looked for when there are this many, and a quarter of all. */
+const rewrittenMin = 20_000;
+
+/** Follows one shard: everything between the stored checkpoint and a global checkpoint, in order, then what is missing. */
+export class ShardFollower {
+  readonly state: ShardState;
+  readonly #context: FollowContext;
+  readonly #index: string;
+  readonly #incarnation: Incarnation;
+  readonly #size: PageSize;
+  #sequence = 0;
+
+  constructor(context: FollowContext, incarnation: Incarnation, state: ShardState, resultWindowMax: number) {
+    this.#context = context;
+    this.#index = incarnation.name;
+    this.#incarnation = incarnation;
+    this.state = state;
+    this.#size = new PageSize(context.pageBytesMax, Math.min(context.pageDocumentsMax, resultWindowMax));
+  }
+
+  /** Stable across restarts, different for every incarnation. */
+  get origin(): string {
+    return `${this.#incarnation.uuid}.${this.#incarnation.epoch}.${this.state.shard}`;
+  }
+
+  /**
+   * Brings the shard from its checkpoint to `upTo`. Everything up to `upTo` must be visible to search on the primary at `node`.
+   * Throws without harm: what was published is published again, what was committed stays.
+   */
+  async follow(upTo: number, node: string): Promise<void> {
+    const copy: ShardCopyAddress = { index: this.#index, shard: this.state.shard, node };
+    const backfill = this.state.checkpoint < 0;
+    await this.#readThrough(copy, upTo, backfill);
+    if (this.state.owed || this.#sweepDue()) await this.#lookForMissing(copy, upTo);
+  }
+
+  #sweepDue(): boolean {
+    if (this.state.rewritten < rewrittenMin) return false;
+    let rows = 0;
+    for (const count of this.#context.checkpoint.rows.blockCounts(this.state.key).values()) rows += count;
+    return this.state.rewritten * 4 > rows;
+  }
+
+  async #readThrough(copy: ShardCopyAddress, upTo: number, backfill: boolean): Promise<void> {
+    let after = this.state.checkpoint;
+    let settled: Promise<void> = Promise.resolve();
+    let next = after < upTo ? this.#fetch(copy, after, upTo) : undefined;
+    try {
+      while (next !== undefined) {
+        const page = await next;
+        const operations = page.upTo - after;
+        after = page.upTo;
+        next = after < upTo ? this.#fetch(copy, after, upTo) : undefined;
+        next?.catch(() => {});
+        const stored = this.#publish(page);
+        stored.catch(() => {});
+        settled = settled.then(async () => this.#commit(page, operations, backfill, await stored));
+        settled.catch(() => {});
+      }
+      await settled;
+    } catch (error) {
+      next?.then(
+        (page) => page.release(),
+        () => {},
+      );
+      // What was published before still moves the checkpoint, if the stream takes it.
+      await settled.catch(() => {});
+      throw error;
+    }
+  }
+
+  async #fetch(copy: ShardCopyAddress, after: number, upTo: number): Promise<Page> {
+    const release = await this.#context.pages.acquire();
+    try {
+      for (;;) {
+        const size = Math.min(this.#size.documents, upTo - after);
+        try {
+          const answer = await searchPage(this.#context.reader, copy, {
+            after,
+            upTo,
+            size,
+            ...(size > 1 ? { responseBytesMax: this.#size.responseBytesMax } : {}),
+            signal: this.#context.signal,
+          });
+          this.#size.learn(answer.hits);
+          const last = answer.hits.at(-1);
+          return { hits: answer.hits, upTo: answer.hits.length < size || last === undefined ? upTo : last.seqNo, release };
+        } catch (error) {
+          if (!(error instanceof GatewayError) || error.code !== 'RESPONSE_TOO_LARGE' || size === 1) throw error;
+          this.#size.halve(size);
+        }
+      }
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** Writes the page's rows ahead (D2, step 4), then publishes. */
+  async #publish(page: Page): Promise<number> {
+    try {
+      if (page.hits.length === 0) return 0;
+      this.#context.checkpoint.transaction(true, () => this.#context.checkpoint.rows.append(this.state.key, page.hits));
+      return await this.#context.emit(writeEventsOf(this.#context, this.#incarnation, page.hits), this.origin);
+    } finally {
+      page.release();
+    }
+  }
+
+  #commit(page: Page, operations: number, backfill: boolean, sequence: number): void {
+    const { checkpoint } = this.#context;
+    let bytes = 0;
+    let rewritten = this.state.rewritten;
+    for (const hit of page.hits) {
+      bytes += hit.source?.length ?? 0;
+      if (!backfill && hit.version > 1) rewritten++;
+    }
+    this.#sequence = Math.max(this.#sequence, sequence);
+    checkpoint.transaction(false, () => {
+      checkpoint.advance(
+        this.state,
+        { checkpoint: page.upTo, owed: this.state.owed || page.hits.length < operations, rewritten },
+        this.#sequence,
+      );
+      this.#context.noteStored(this.#sequence);
+    });
+    this.#context.onPage?.(this.#index, page.hits.length, bytes);
+  }
+
+  /** D2, step 5. Everything up to `upTo` is in the list and visible. */
+  async #lookForMissing(copy: ShardCopyAddress, upTo: number): Promise<void> {
+    const startedAt = performance.now();
+    const { checkpoint, reader, signal } = this.#context;
+    let deletes = 0;
+    for await (const found of findDifferences({ reader, copy, rows: checkpoint.rows, shardKey: this.state.key, upTo, signal })) {
+      if (found.unknown.length > 0) await this.#readUnknown(copy, found.unknown);
+      for (let at = 0; at < found.missing.length; at += deletesAtOnce) {
+        deletes += await this.#settleMissing(copy, upTo, found.missing.slice(at, at + deletesAtOnce));
+      }
+    }
+    checkpoint.transaction(false, () =>
+      checkpoint.advance(this.state, { checkpoint: this.state.checkpoint, owed: false, rewritten: 0 }, 0),
+    );
+    this.#context.onLooked?.(this.#index, deletes, performance.now() - startedAt);
+  }
+
+  /** Of each document, the newest row decides; the cluster says whether it is gone, stands elsewhere, or has changed since. */
+  async #settleMissing(copy: ShardCopyAddress, upTo: number, missing: readonly number[]): Promise<number> {
+    const { checkpoint, reader, signal } = this.#context;
+    const newest = new Map<string, { seqNo: number; routing: string | undefined }>();
+    const settled: number[] = [];
+    for (const row of checkpoint.rows.get(this.state.key, missing)) {
+      const known = newest.get(row.id);
+      if (known === undefined || known.seqNo < row.seqNo) {
+        if (known !== undefined) settled.push(known.seqNo);
+        newest.set(row.id, { seqNo: row.seqNo, routing: row.routing });
+      } else {
+        settled.push(row.seqNo);
+      }
+    }
+    const found = await findIds(reader, copy, [...newest.keys()], signal);
+    const deletions: Deletion[] = [];
+    const version = deleteVersion(this.#incarnation.epoch, upTo);
+    for (const [id, row] of newest) {
+      const seqNo = found.get(id);
+      // Changed since: its row stays until the change is seen, for it may be deleted before that.
+      if (seqNo !== undefined && seqNo > upTo) continue;
+      settled.push(row.seqNo);
+      if (seqNo === undefined) deletions.push({ seqNo: upTo, id, routing: row.routing, version });
+    }
+    const sequence =
+      deletions.length === 0 ? 0 : await this.#context.emit(deleteEventsOf(this.#context, this.#index, deletions), this.origin);
+    this.#sequence = Math.max(this.#sequence, sequence);
+    checkpoint.transaction(false, () => {
+      checkpoint.rows.remove(this.state.key, settled);
+      checkpoint.logDeletions(this.#incarnation, deletions, this.#sequence);
+      if (sequence > 0) this.#context.noteStored(this.#sequence);
+    });
+    return deletions.length;
+  }
+
+  /** The cluster holds documents that were read but are not in the list: an assumption is broken, and they are read as if new. */
+  async #readUnknown(copy: ShardCopyAddress, unknown: readonly number[]): Promise<void> {
+    this.#context.onUnknown?.(this.#index, this.state.shard, unknown.length);
+    for (let at = 0; at < unknown.length;) {
+      let end = at + 1;
+      while (end < unknown.length && unknown[end] === unknown[end - 1]! + 1) end++;
+      for (let after = unknown[at]! - 1; after < unknown[end - 1]!;) {
+        const page = await this.#fetch(copy, after, unknown[end - 1]!);
+        after = page.upTo;
+        this.#sequence = Math.max(this.#sequence, await this.#publish(page));
+      }
+      at = end;
+    }
+  }
+}
