@@ -112,6 +112,8 @@ class Run<S extends Settings & CommonSettings> {
 
   /** Returns the exit code. Throws what goes wrong before the program has started. */
   async serve(): Promise<number> {
+    // A program that waits for a peer, without an admin server, may have nothing open: Node would take it for finished.
+    setInterval(() => undefined, 2 ** 30);
     const signal = firstSignal(this.#stopping, (second) => this.#log.warn({ signal: second }, 'second signal: exiting at once'));
     const started = this.#program.start(this.#settings, this.#frame);
     const admin = this.#startAdmin();

@@ -198,6 +198,14 @@ test('a taken admin port is named, and off serves none', async () => {
   assert.ok(!off.out.includes('admin server'));
 });
 
+test('a program with nothing open but its promises goes on until it is told to stop', async () => {
+  const tiny = new Tiny(['--admin-listen', 'off']);
+  await tiny.line('started');
+  tiny.child.kill('SIGTERM');
+  assert.equal(await tiny.ended, 0);
+  assert.doesNotMatch(tiny.err, /Warning/);
+});
+
 test('logs for people on demand, in colour on demand', async () => {
   const plain = new Tiny(['--act', 'finish', '--log-format', 'pretty'], { NO_COLOR: '1' });
   await plain.ended;

@@ -41,7 +41,7 @@ await runProgram({
       await new Promise((_, reject) => frame.stopping.addEventListener('abort', () => reject(new Error('cut short'))));
     let reasons: string[] = ['waiting for the peer'];
     frame.report({ ready: () => reasons, stats: () => ({ frames: frames.value }) });
-    process.on('SIGUSR2', () => {
+    process.once('SIGUSR2', () => {
       reasons = [];
       frames.inc(3);
       tell('ready');
