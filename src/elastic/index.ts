@@ -22,3 +22,8 @@ export { shardStats, type IndexStats, type PrimaryShard, type ShardStats } from 
 export { parseIndexPatterns, type IndexPatterns } from './patterns.ts';
 export { createIndexDirectory, type IndexDirectory, type IndexFacts } from './indices.ts';
 export type { SourceMode } from './mappings.ts';
+export { BulkEncoder, type EncodedBulk } from './bulk.ts';
+export { readBulkAnswer } from './outcome.ts';
+export { bodyBytesMaxDefault, BulkWriter, type BulkFact, type BulkWriterOptions } from './bulk-writer.ts';
+export { GcDeletes, type GcDeletesFact, type GcDeletesOptions } from './gc-deletes.ts';
+export { clientOptionsOf } from './from-settings.ts';
