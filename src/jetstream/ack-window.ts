@@ -1,0 +1,119 @@
+import { createInbox, type Msg, type Subscription } from '@nats-io/transport-node';
+import { GatewayError } from '../core/errors.ts';
+import type { Clock } from './clock.ts';
+import type { LinkEvent, NatsLink } from './connect.ts';
+import { natsFailure } from './failures.ts';
+
+type Pending = { reply: string; resolve: () => void; reject: (error: GatewayError) => void; dueAt: number; tries: number };
+
+const ackPayload = new TextEncoder().encode('+ACK');
+const answerWithinMs = 2_000;
+const tickMs = 250;
+/** Unanswered this often with a connection, an acknowledgement is given up: the server has forgotten that delivery and will repeat it. */
+const triesMax = 5;
+
+function lost(why: string): GatewayError {
+  return new GatewayError('ACK_LOST', `an acknowledgement was not confirmed: ${why}`, {
+    hint: 'the message will be delivered again',
+    transient: true,
+  });
+}
+
+/** Double acknowledgements over one reply subject: `+ACK` with a reply is answered by the server once it is stored (ADR-15). */
+export class AckWindow {
+  readonly #link: NatsLink;
+  readonly #clock: Clock;
+  readonly #inbox: string;
+  readonly #replies: Subscription;
+  readonly #unwatch: () => void;
+  readonly #pending = new Map<number, Pending>();
+  #token = 0;
+  #cancelTick: (() => void) | undefined;
+  #ended: GatewayError | undefined;
+
+  constructor(link: NatsLink, clock: Clock) {
+    this.#link = link;
+    this.#clock = clock;
+    this.#inbox = `${createInbox(link.inboxPrefix)}.`;
+    this.#replies = link.connection.subscribe(`${this.#inbox}*`, { callback: (error, answer) => this.#answered(error, answer) });
+    this.#unwatch = link.watch((event) => this.#linkChanged(event));
+    void link.connection.closed().then(() => this.close(lost('the connection is closed')));
+  }
+
+  /** Resolves when the server confirms; rejects with ACK_LOST. Bounded by the number of deliveries that are out. */
+  ack(reply: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#ended !== undefined) {
+        reject(this.#ended);
+        return;
+      }
+      const token = ++this.#token;
+      const pending: Pending = { reply, resolve, reject, dueAt: 0, tries: 0 };
+      this.#pending.set(token, pending);
+      this.#send(token, pending);
+      this.#cancelTick ??= this.#clock.after(tickMs, () => this.#tick());
+    });
+  }
+
+  /** The consumer is gone, and with it the deliveries that wait for confirmation. */
+  forget(why: string): void {
+    const error = lost(why);
+    for (const pending of this.#pending.values()) pending.reject(error);
+    this.#pending.clear();
+  }
+
+  close(error: GatewayError = lost('the source is closed')): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = error;
+    this.#cancelTick?.();
+    this.#unwatch();
+    this.forget(error.message);
+    if (!this.#replies.isClosed()) this.#replies.unsubscribe();
+  }
+
+  #send(token: number, pending: Pending): void {
+    pending.dueAt = this.#clock.now() + answerWithinMs;
+    // Without a connection it is sent when there is one again.
+    if (!this.#link.connected) return;
+    pending.tries++;
+    try {
+      this.#link.connection.publish(pending.reply, ackPayload, { reply: this.#inbox + token.toString(36) });
+    } catch (error) {
+      this.#pending.delete(token);
+      pending.reject(lost(natsFailure(error, 'publishing it').message));
+    }
+  }
+
+  #answered(error: Error | null, answer: Msg): void {
+    if (error !== null) {
+      this.close(natsFailure(error, `subscribing to replies on ${this.#inbox}*`));
+      return;
+    }
+    const token = Number.parseInt(answer.subject.slice(this.#inbox.length), 36);
+    const pending = this.#pending.get(token);
+    // 503: nobody listens for this consumer now. It is tried again when due.
+    if (pending === undefined || answer.headers?.hasError === true) return;
+    this.#pending.delete(token);
+    pending.resolve();
+  }
+
+  #tick(): void {
+    this.#cancelTick = undefined;
+    const now = this.#clock.now();
+    for (const [token, pending] of this.#pending) {
+      if (pending.dueAt > now) continue;
+      if (pending.tries < triesMax) {
+        this.#send(token, pending);
+        continue;
+      }
+      this.#pending.delete(token);
+      pending.reject(lost('the server did not answer'));
+    }
+    if (this.#pending.size > 0) this.#cancelTick = this.#clock.after(tickMs, () => this.#tick());
+  }
+
+  #linkChanged(event: LinkEvent): void {
+    if (event.is !== 'connected') return;
+    for (const [token, pending] of this.#pending) this.#send(token, pending);
+  }
+}

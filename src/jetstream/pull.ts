@@ -1,0 +1,131 @@
+import { createInbox, type Msg, type Subscription } from '@nats-io/transport-node';
+import type { Clock } from './clock.ts';
+import type { NatsLink } from './connect.ts';
+import { header } from './headers.ts';
+import { readOrigin, type Origin } from './delivery.ts';
+
+export type PullEvents = {
+  onMessage(received: Msg, origin: Origin, bytes: number): void;
+  /** The request ended; `suspect` says why a look at the consumer is due, undefined that all is well. */
+  onEnd(suspect: string | undefined): void;
+  onDenied(error: Error): void;
+};
+
+const expiresMs = 30_000;
+const heartbeatMs = 5_000;
+const silenceMaxMs = 12_500;
+const nanosPerMs = 1_000_000;
+
+/**
+ * One pull request after another on a subscription of its own, so that every message is known to belong to this request. Messages and
+ * bytes are counted down as the server does (nats-server, `consumer.nextWaiting`: subject, reply, headers and payload).
+ */
+export class Pull {
+  readonly #link: NatsLink;
+  readonly #clock: Clock;
+  /** Where requests go. */
+  readonly subject: string;
+  #inbox = '';
+  #subscription: Subscription;
+  readonly #events: PullEvents;
+  #request = 0;
+  #heardAt = 0;
+  /** What the open request may still deliver; 0 without one. */
+  leftMessages = 0;
+  leftBytes = 0;
+
+  constructor(link: NatsLink, stream: string, consumer: string, clock: Clock, events: PullEvents) {
+    this.#link = link;
+    this.#clock = clock;
+    this.subject = `${link.apiPrefix}.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
+    this.#events = events;
+    this.#subscription = this.#subscribe();
+  }
+
+  get open(): boolean {
+    return this.leftMessages > 0;
+  }
+
+  ask(messages: number, bytes: number): void {
+    this.leftMessages = messages;
+    this.leftBytes = bytes;
+    this.#heardAt = this.#clock.now();
+    const request = {
+      batch: messages,
+      max_bytes: bytes,
+      expires: expiresMs * nanosPerMs,
+      idle_heartbeat: heartbeatMs * nanosPerMs,
+    };
+    this.#link.connection.publish(this.subject, JSON.stringify(request), { reply: this.#inbox + ++this.#request });
+  }
+
+  /** True when the open request is silent although the server promised a heartbeat. */
+  isSilent(): boolean {
+    return this.open && this.#clock.now() - this.#heardAt > silenceMaxMs;
+  }
+
+  /** Lets go of the open request. What it still delivers is taken all the same. */
+  drop(): void {
+    this.leftMessages = 0;
+    this.leftBytes = 0;
+  }
+
+  /** Lets go of the open request and of what it still delivers: after a reconnect the server would carry on with it beside the next one. */
+  renew(): void {
+    this.drop();
+    if (this.#subscription.isClosed() || this.#link.connection.isClosed()) return;
+    this.#subscription.unsubscribe();
+    this.#subscription = this.#subscribe();
+  }
+
+  /** No more requests; what is under way arrives before this resolves. */
+  async close(): Promise<void> {
+    this.drop();
+    if (this.#subscription.isClosed()) return;
+    if (this.#link.connected) await this.#subscription.drain();
+    else this.#subscription.unsubscribe();
+  }
+
+  #subscribe(): Subscription {
+    this.#inbox = `${createInbox(this.#link.inboxPrefix)}.`;
+    return this.#link.connection.subscribe(`${this.#inbox}*`, {
+      callback: (error, received) => (error === null ? this.#received(received) : this.#events.onDenied(error)),
+    });
+  }
+
+  #received(received: Msg): void {
+    this.#heardAt = this.#clock.now();
+    const reply = received.reply ?? '';
+    const origin = readOrigin(reply);
+    if (origin === undefined) {
+      this.#status(received);
+      return;
+    }
+    const bytes = sizeOf(received, reply);
+    if (this.open) {
+      this.leftMessages--;
+      this.leftBytes -= bytes;
+      // At the byte the server ends the request without a word.
+      if (this.leftBytes <= 0) this.leftMessages = 0;
+    }
+    this.#events.onMessage(received, origin, bytes);
+    if (!this.open) this.#events.onEnd(undefined);
+  }
+
+  #status(received: Msg): void {
+    if (received.subject !== this.#inbox + this.#request || !this.open) return;
+    const code = received.headers?.code ?? 0;
+    if (code === 100) return;
+    const description = received.headers?.description ?? '';
+    this.drop();
+    // 404 and 408: nothing came in time. 409 is many things; what the request was too small for is harmless too.
+    const harmless = code === 404 || code === 408 || received.headers?.has(header.pendingBytes) === true;
+    this.#events.onEnd(harmless ? undefined : `${code} ${description}`.trim());
+  }
+}
+
+/** The library's message knows its size with headers but does not declare it. */
+function sizeOf(received: Msg, reply: string): number {
+  const measured = (received as Msg & { size?: () => number }).size?.();
+  return measured ?? received.subject.length + reply.length + received.data.length;
+}

@@ -1,0 +1,419 @@
+import type { Msg, MsgHdrs, Subscription } from '@nats-io/transport-node';
+import { createInbox, MsgHdrsImpl } from '@nats-io/transport-node';
+import { backoffMs } from '../core/backoff.ts';
+import { GatewayError } from '../core/errors.ts';
+import type { MessageSink, OutgoingMessage, Stored } from '../core/strategy.ts';
+import { systemClock, type Clock } from './clock.ts';
+import type { LinkEvent, NatsLink } from './connect.ts';
+import { natsFailure } from './failures.ts';
+import { header, isHeaderText } from './headers.ts';
+import { pubAckReader } from './puback.ts';
+import { foreignStream, inspectStream, judgeRefusal, tooLarge } from './publish-verdict.ts';
+import { Fifo } from './fifo.ts';
+
+export type SinkSettings = {
+  stream: string;
+  /** Messages that may be unacknowledged at once. */
+  windowMessages?: number;
+  /** Their bytes; one message above it is let through alone. */
+  windowBytes?: number;
+  /** Calls of `publish` that may wait for the window. */
+  queueMessages?: number;
+  /** Then a message is published again, under the same id. */
+  ackTimeoutMs?: number;
+  /** The stream's last sequence when the sink is opened, so that a regress shows from the first acknowledgement on. */
+  highestSequence?: number;
+};
+
+export type SinkEvents = {
+  /** True: the stream refuses messages for want of room. False: everything it refused is stored. */
+  onFull?: (full: boolean, reason: string) => void;
+  /** The stream gave a sequence it had given before: it was rolled back or made anew. */
+  onRegress?: (seen: { sequence: number; highest: number }) => void;
+  /** A publish is tried again; at most once a second. */
+  onRetry?: (reason: string) => void;
+};
+
+export interface JetStreamSink extends MessageSink {
+  /** Resolves when the window has room: to be awaited before `publish` where many messages are at hand. */
+  room(): Promise<void>;
+  /** Tries now what waits: space was made, or the server is back. */
+  kick(): void;
+  /** Rejects everything that is not stored yet; the sink remains usable. */
+  abort(error: GatewayError): void;
+  readonly inFlight: { messages: number; bytes: number };
+  readonly full: boolean;
+  readonly highestSequence: number;
+}
+
+type Pending = {
+  readonly token: number;
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly headers: MsgHdrs;
+  readonly bytes: number;
+  readonly resolve: (stored: Stored) => void;
+  readonly reject: (error: GatewayError) => void;
+  /** `air`: published, answer due by `dueAt`. `again`: waits to be published once more. */
+  state: 'queued' | 'air' | 'again' | 'done';
+  dueAt: number;
+  /** The highest sequence known when it was first published: what is stored later lies above. */
+  above: number;
+  refusedForSpace: boolean;
+};
+
+const defaults = {
+  windowMessages: 4_096,
+  windowBytes: 32 * 2 ** 20,
+  queueMessages: 65_536,
+  ackTimeoutMs: 5_000,
+  highestSequence: 0,
+};
+const retry = { minMs: 20, maxMs: 2_000 };
+const tickMs = 100;
+const inspectEveryMs = 500;
+const tellRetryEveryMs = 1_000;
+/** A stream is missing when it was not found this often: a cluster that is still gathering may not know it yet. */
+const missesToBelieve = 2;
+
+/**
+ * Publishes to one stream with a window over one reply subject. `publish` rejects only for what does not pass by itself:
+ * MESSAGE_TOO_LARGE, STREAM_MISSING, STREAM_MISMATCH, STREAM_SUBJECT, STREAM_REFUSED, SINK_OVERRUN, SINK_CLOSED, NATS_CLOSED,
+ * NATS_PERMISSION, MESSAGE_INVALID. All else is tried again without a limit, under the same deduplication id; a message without an id may
+ * then be stored twice. The order of publishing is kept unless a message has to be tried again.
+ */
+export function openSink(
+  link: NatsLink,
+  settings: SinkSettings,
+  events: SinkEvents = {},
+  clock: Clock = systemClock,
+): JetStreamSink {
+  return new Sink(link, { ...defaults, ...settings }, events, clock);
+}
+
+class Sink implements JetStreamSink {
+  readonly #link: NatsLink;
+  readonly #settings: Required<SinkSettings>;
+  readonly #events: SinkEvents;
+  readonly #clock: Clock;
+  readonly #inbox: string;
+  readonly #replies: Subscription;
+  readonly #unwatch: () => void;
+  readonly #read = pubAckReader();
+  readonly #window = new Map<number, Pending>();
+  readonly #queue = new Fifo<Pending>();
+  readonly #again = new Fifo<Pending>();
+  #roomWaiters: (() => void)[] = [];
+  #idleWaiters: (() => void)[] = [];
+  #bytes = 0;
+  #air = 0;
+  /** How many may be in the air: grows with every message stored, falls to one when messages are refused, so that a full stream is probed. */
+  #allowance: number;
+  #blockedUntil = 0;
+  #failures = 0;
+  #cancelTick: (() => void) | undefined;
+  #cancelUnblock: (() => void) | undefined;
+  #token = 0;
+  #regressToken = 0;
+  #refusedForSpace = 0;
+  #inspecting = false;
+  #inspectedAt = 0;
+  #misses = 0;
+  #toldRetryAt = 0;
+  #ended: GatewayError | undefined;
+  highestSequence: number;
+
+  constructor(link: NatsLink, settings: Required<SinkSettings>, events: SinkEvents, clock: Clock) {
+    this.#link = link;
+    this.#settings = settings;
+    this.#events = events;
+    this.#clock = clock;
+    this.#allowance = settings.windowMessages;
+    this.highestSequence = settings.highestSequence;
+    this.#inbox = `${createInbox(link.inboxPrefix)}.`;
+    this.#replies = link.connection.subscribe(`${this.#inbox}*`, { callback: (error, reply) => this.#answered(error, reply) });
+    this.#unwatch = link.watch((event) => this.#linkChanged(event));
+    void link.connection.closed().then(() => this.#end(new GatewayError('NATS_CLOSED', 'the NATS connection is closed')));
+  }
+
+  get inFlight(): { messages: number; bytes: number } {
+    return { messages: this.#window.size, bytes: this.#bytes };
+  }
+
+  get full(): boolean {
+    return this.#refusedForSpace > 0;
+  }
+
+  publish(message: OutgoingMessage): Promise<Stored> {
+    return new Promise((resolve, reject) => {
+      const refusal = this.#refusal(message);
+      if (refusal !== undefined) {
+        reject(refusal);
+        return;
+      }
+      const { headers, bytes } = measured(this.#settings.stream, message);
+      if (bytes > this.#link.maxPayload) {
+        reject(
+          tooLarge(message.subject, `${bytes} bytes with headers, and max_payload of the server is ${this.#link.maxPayload}`),
+        );
+        return;
+      }
+      const token = ++this.#token;
+      const { subject, payload } = message;
+      const pending: Pending = {
+        token,
+        subject,
+        payload,
+        headers,
+        bytes,
+        resolve,
+        reject,
+        state: 'queued',
+        dueAt: 0,
+        above: 0,
+        refusedForSpace: false,
+      };
+      this.#queue.push(pending);
+      this.#pump();
+    });
+  }
+
+  room(): Promise<void> {
+    if (this.#ended !== undefined || (this.#queue.size === 0 && this.#hasRoom(0))) return Promise.resolve();
+    return new Promise((resolve) => this.#roomWaiters.push(resolve));
+  }
+
+  kick(): void {
+    this.#blockedUntil = 0;
+    this.#pump();
+  }
+
+  abort(error: GatewayError): void {
+    const all = [...this.#window.values(), ...this.#queue];
+    this.#queue.clear();
+    this.#again.clear();
+    for (const pending of all) this.#settle(pending, error);
+    this.#misses = 0;
+    this.#pump();
+  }
+
+  async close(): Promise<void> {
+    if (this.#window.size > 0 || this.#queue.size > 0) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+    this.#end(new GatewayError('SINK_CLOSED', `the sink of stream ${this.#settings.stream} is closed`));
+  }
+
+  #refusal(message: OutgoingMessage): GatewayError | undefined {
+    if (this.#ended !== undefined) return this.#ended;
+    if (this.#queue.size >= this.#settings.queueMessages) {
+      const text = `${this.#queue.size} messages wait to be published to stream ${this.#settings.stream}`;
+      return new GatewayError('SINK_OVERRUN', text, { hint: 'wait for room() before publishing' });
+    }
+    let valid =
+      message.subject !== '' && !/[\s\0]/.test(message.subject) && (message.id === undefined || isHeaderText(message.id));
+    for (const [name, value] of message.headers ?? []) valid &&= name !== '' && !/[\s:]/.test(name) && isHeaderText(value);
+    return valid
+      ? undefined
+      : new GatewayError('MESSAGE_INVALID', `subject, id or header of a message on ${JSON.stringify(message.subject)}`);
+  }
+
+  #hasRoom(bytes: number): boolean {
+    if (this.#window.size === 0) return true;
+    return this.#window.size < this.#settings.windowMessages && this.#bytes + bytes <= this.#settings.windowBytes;
+  }
+
+  #pump(): void {
+    while (
+      this.#ended === undefined &&
+      this.#link.connected &&
+      this.#air < this.#allowance &&
+      this.#clock.now() >= this.#blockedUntil
+    ) {
+      const next = this.#next();
+      if (next === undefined) break;
+      this.#send(next);
+    }
+    if (this.#cancelTick === undefined && this.#window.size + this.#queue.size > 0) {
+      this.#cancelTick = this.#clock.after(tickMs, () => this.#tick());
+    }
+    if (this.#roomWaiters.length > 0 && this.#queue.size === 0 && this.#hasRoom(0)) {
+      const waiters = this.#roomWaiters;
+      this.#roomWaiters = [];
+      for (const resolve of waiters) resolve();
+    }
+  }
+
+  #next(): Pending | undefined {
+    for (;;) {
+      const again = this.#again.shift();
+      if (again === undefined) break;
+      if (again.state === 'again') return again;
+    }
+    const first = this.#queue.peek();
+    if (first === undefined || !this.#hasRoom(first.bytes)) return undefined;
+    this.#queue.shift();
+    this.#window.set(first.token, first);
+    this.#bytes += first.bytes;
+    first.above = this.highestSequence;
+    return first;
+  }
+
+  #send(pending: Pending): void {
+    pending.state = 'air';
+    pending.dueAt = this.#clock.now() + this.#settings.ackTimeoutMs;
+    this.#air++;
+    try {
+      const reply = this.#inbox + pending.token.toString(36);
+      this.#link.connection.publish(pending.subject, pending.payload, { reply, headers: pending.headers });
+    } catch (error) {
+      const size = pending.bytes > this.#link.maxPayload;
+      this.#settle(
+        pending,
+        size ? tooLarge(pending.subject, `max_payload is ${this.#link.maxPayload}`) : natsFailure(error, 'publishing'),
+      );
+    }
+  }
+
+  #answered(error: Error | null, reply: Msg): void {
+    if (error !== null) {
+      this.#end(natsFailure(error, `subscribing to replies on ${this.#inbox}*`));
+      return;
+    }
+    const pending = this.#window.get(Number.parseInt(reply.subject.slice(this.#inbox.length), 36));
+    if (pending === undefined) return;
+    const ack = reply.data.length === 0 ? undefined : this.#read(reply.data);
+    if (ack?.is === 'stored') this.#stored(pending, ack);
+    else if (ack?.is === 'refused') {
+      const verdict = judgeRefusal(this.#settings.stream, pending.subject, ack);
+      if (verdict.is === 'lost') this.#settle(pending, verdict.error);
+      else this.#tryAgain(pending, verdict.is, verdict.reason);
+    } else this.#tryAgain(pending, 'suspect', reply.headers?.code === 503 ? 'no stream answers' : 'an answer that is none');
+    this.#pump();
+  }
+
+  #stored(pending: Pending, stored: Stored): void {
+    const { stream, sequence, duplicate } = stored;
+    if (stream !== this.#settings.stream) {
+      this.#settle(pending, foreignStream(this.#settings.stream, stream, pending.subject));
+      return;
+    }
+    this.#failures = 0;
+    this.#misses = 0;
+    if (this.#allowance < this.#settings.windowMessages) this.#allowance++;
+    if (!duplicate && sequence <= pending.above && pending.token > this.#regressToken) {
+      // What is under way now was published before the regress was known: it is not told again.
+      this.#regressToken = this.#token;
+      const highest = this.highestSequence;
+      this.highestSequence = sequence;
+      this.#events.onRegress?.({ sequence, highest });
+    } else if (sequence > this.highestSequence) this.highestSequence = sequence;
+    this.#settle(pending, { stream, sequence, duplicate });
+  }
+
+  #settle(pending: Pending, result: Stored | GatewayError): void {
+    if (pending.state === 'done') return;
+    if (pending.state === 'air') this.#air--;
+    if (this.#window.delete(pending.token)) this.#bytes -= pending.bytes;
+    pending.state = 'done';
+    if (result instanceof GatewayError) pending.reject(result);
+    else pending.resolve(result);
+    if (pending.refusedForSpace && --this.#refusedForSpace === 0) this.#events.onFull?.(false, '');
+    if (this.#window.size > 0 || this.#queue.size > 0) return;
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
+  #tryAgain(pending: Pending, why: 'full' | 'later' | 'suspect', reason: string): void {
+    if (pending.state !== 'air') return;
+    pending.state = 'again';
+    this.#air--;
+    this.#again.push(pending);
+    this.#block();
+    const now = this.#clock.now();
+    if (now - this.#toldRetryAt >= tellRetryEveryMs) {
+      this.#toldRetryAt = now;
+      this.#events.onRetry?.(reason);
+    }
+    if (why === 'full' && !pending.refusedForSpace) {
+      pending.refusedForSpace = true;
+      if (++this.#refusedForSpace === 1) this.#events.onFull?.(true, reason);
+    }
+    if (why === 'suspect' || (why === 'full' && this.#failures > 3)) void this.#inspect(pending);
+  }
+
+  /** Holds everything back for a while. Refusals of one volley count once. */
+  #block(): void {
+    this.#allowance = 1;
+    const now = this.#clock.now();
+    if (now < this.#blockedUntil) return;
+    const wait = backoffMs(++this.#failures, retry);
+    this.#blockedUntil = now + wait;
+    this.#cancelUnblock?.();
+    this.#cancelUnblock = this.#clock.after(wait, () => this.#pump());
+  }
+
+  /** Finds out why a message is not taken, where waiting may be in vain. */
+  async #inspect(pending: Pending): Promise<void> {
+    if (this.#inspecting || this.#clock.now() - this.#inspectedAt < inspectEveryMs) return;
+    this.#inspecting = true;
+    this.#inspectedAt = this.#clock.now();
+    try {
+      const wrong = await inspectStream(this.#link, this.#settings.stream, pending);
+      if (wrong?.code === 'STREAM_MISSING') {
+        if (++this.#misses >= missesToBelieve) this.abort(wrong);
+      } else {
+        this.#misses = 0;
+        if (wrong !== undefined) this.#settle(pending, wrong);
+      }
+    } catch {
+      // The server does not answer either: what waits is tried again anyway.
+    } finally {
+      this.#inspecting = false;
+      this.#pump();
+    }
+  }
+
+  #tick(): void {
+    this.#cancelTick = undefined;
+    const now = this.#clock.now();
+    for (const pending of this.#window.values()) {
+      if (pending.state === 'air' && pending.dueAt <= now) this.#tryAgain(pending, 'later', 'no answer in time');
+    }
+    this.#pump();
+  }
+
+  #linkChanged(event: LinkEvent): void {
+    if (event.is === 'connected') {
+      // What was in the air is stored or lost, and its answer is lost in any case.
+      for (const pending of this.#window.values()) {
+        if (pending.state === 'air') this.#tryAgain(pending, 'later', 'the connection was cut');
+      }
+      this.kick();
+    } else if (event.is === 'denied' && event.operation === 'publish') {
+      const error = new GatewayError('NATS_PERMISSION', `publishing to ${event.subject} is not permitted`, {
+        hint: 'grant the NATS user of --nats-url (NATS_URL) this subject',
+      });
+      for (const pending of this.#window.values()) if (pending.subject === event.subject) this.#settle(pending, error);
+      this.#pump();
+    }
+  }
+
+  #end(error: GatewayError): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = error;
+    this.#cancelTick?.();
+    this.#cancelUnblock?.();
+    this.#unwatch();
+    this.abort(error);
+    for (const resolve of this.#roomWaiters.splice(0)) resolve();
+    if (!this.#replies.isClosed()) this.#replies.unsubscribe();
+  }
+}
+
+/** The headers as published, and the bytes of headers and payload, which the server's max_payload limits. */
+function measured(stream: string, message: OutgoingMessage): { headers: MsgHdrs; bytes: number } {
+  const lines: Record<string, string[]> = { [header.expectedStream]: [stream] };
+  if (message.id !== undefined) lines[header.messageId] = [message.id];
+  for (const [name, value] of message.headers ?? []) lines[name] = [value];
+  let bytes = 'NATS/1.0\r\n\r\n'.length + message.payload.length;
+  for (const name of Object.keys(lines)) bytes += name.length + Buffer.byteLength(lines[name]?.[0] ?? '') + ': \r\n'.length;
+  return { headers: MsgHdrsImpl.fromRecord(lines), bytes };
+}

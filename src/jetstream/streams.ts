@@ -1,0 +1,194 @@
+import { DiscardPolicy, RetentionPolicy, StorageType, type StreamConfig, type StreamInfo } from '@nats-io/jetstream';
+import { nanos } from '@nats-io/transport-node';
+import { GatewayError } from '../core/errors.ts';
+import type { NatsLink } from './connect.ts';
+import { apiCode, apiErrorCode, natsFailure } from './failures.ts';
+import { checkShape } from './stream-shape.ts';
+import { checkName, overlaps } from './subjects.ts';
+
+export type StreamSettings = {
+  name: string;
+  subjects?: readonly string[];
+  /** Byte limit as the user set it; without it, one that the account allows is chosen for a new stream, and an existing one's is kept. */
+  maxBytes?: number;
+  replicas?: number;
+};
+
+/** What tells one life of a stream from another. */
+export type StreamIdentity = {
+  name: string;
+  /** Creation time as the server prints it. */
+  created: string;
+  /** Sequence of the oldest message held; one above `lastSeq` when the stream is empty. */
+  firstSeq: number;
+  lastSeq: number;
+};
+
+export type EnsuredStream = {
+  identity: StreamIdentity;
+  was: 'created' | 'found' | 'changed';
+  maxBytes: number;
+  warnings: readonly string[];
+};
+
+const gibibyte = 2 ** 30;
+const changeBytes = 10 * gibibyte;
+const deadLetterBytes = gibibyte;
+const leastBytes = 2 ** 20;
+const duplicateWindowMs = 120_000;
+
+/** Makes or adopts the stream of changes (subjects `es.>`). Throws STREAM_SHAPE, STREAM_OVERLAP, STREAM_SPACE, NATS_*, JETSTREAM_*. */
+export function ensureChangeStream(link: NatsLink, settings: StreamSettings): Promise<EnsuredStream> {
+  return ensure(link, { subjects: ['es.>'], ...settings }, changeBytes, 'Changes of a search cluster');
+}
+
+/** Makes or adopts the stream of dead letters (subjects `dlq.es.>`). Errors as for the stream of changes. */
+export function ensureDeadLetterStream(link: NatsLink, settings: StreamSettings): Promise<EnsuredStream> {
+  return ensure(link, { subjects: ['dlq.es.>'], ...settings }, deadLetterBytes, 'Changes that a target refused');
+}
+
+/** The stream's name, creation time and range; undefined when there is no such stream. */
+export async function streamIdentity(link: NatsLink, name: string): Promise<StreamIdentity | undefined> {
+  const info = await findStream(link, name);
+  return info === undefined ? undefined : identityOf(info);
+}
+
+export async function findStream(link: NatsLink, name: string): Promise<StreamInfo | undefined> {
+  try {
+    return await link.manager.streams.info(name);
+  } catch (error) {
+    if (apiErrorCode(error) === apiCode.streamNotFound) return undefined;
+    throw natsFailure(error, `reading stream ${name}`);
+  }
+}
+
+function identityOf(info: StreamInfo): StreamIdentity {
+  return { name: info.config.name, created: info.created, firstSeq: info.state.first_seq, lastSeq: info.state.last_seq };
+}
+
+type Wanted = StreamSettings & { subjects: readonly string[] };
+
+async function ensure(link: NatsLink, wanted: Wanted, defaultBytes: number, description: string): Promise<EnsuredStream> {
+  checkName(wanted.name, '--stream (STREAM)');
+  const existing = await findStream(link, wanted.name);
+  if (existing !== undefined) return adopt(link, wanted, existing);
+  await refuseOverlap(link, wanted);
+  try {
+    return await create(link, wanted, defaultBytes, description);
+  } catch (error) {
+    // Watcher and writer may start at the same moment: the one that comes second adopts what the first one made.
+    const rival = apiErrorCode(error) === apiCode.streamExists ? await findStream(link, wanted.name) : undefined;
+    if (rival !== undefined) return adopt(link, wanted, rival);
+    if (apiErrorCode(error) === apiCode.subjectOverlap) await refuseOverlap(link, wanted);
+    throw natsFailure(error, `creating stream ${wanted.name}`);
+  }
+}
+
+async function adopt(link: NatsLink, wanted: Wanted, info: StreamInfo): Promise<EnsuredStream> {
+  const warnings = checkShape(info, wanted.subjects);
+  const changes: Partial<StreamConfig> = {};
+  if (wanted.maxBytes !== undefined && wanted.maxBytes !== info.config.max_bytes) changes.max_bytes = wanted.maxBytes;
+  if (wanted.replicas !== undefined && wanted.replicas !== info.config.num_replicas) changes.num_replicas = wanted.replicas;
+  // A byte limit under what the stream holds is fine with discard new: it is full until it was read. With discard old it would drop.
+  if (changes.max_bytes !== undefined) changes.discard = DiscardPolicy.New;
+  if (Object.keys(changes).length === 0)
+    return { identity: identityOf(info), was: 'found', maxBytes: info.config.max_bytes, warnings };
+  try {
+    const updated = await link.manager.streams.update(wanted.name, changes);
+    return { identity: identityOf(updated), was: 'changed', maxBytes: updated.config.max_bytes, warnings };
+  } catch (error) {
+    if (changes.max_bytes !== undefined && isSpaceRefusal(error)) throw spaceFailure(wanted.name, changes.max_bytes, error);
+    throw natsFailure(error, `changing ${Object.keys(changes).join(', ')} of stream ${wanted.name}`);
+  }
+}
+
+async function create(link: NatsLink, wanted: Wanted, defaultBytes: number, description: string): Promise<EnsuredStream> {
+  const { made, maxBytes } = await fitted(link, wanted, defaultBytes, (bytes) =>
+    link.manager.streams.add({
+      name: wanted.name,
+      subjects: [...wanted.subjects],
+      description,
+      retention: RetentionPolicy.Limits,
+      discard: DiscardPolicy.New,
+      storage: StorageType.File,
+      max_bytes: bytes,
+      num_replicas: wanted.replicas ?? 1,
+      duplicate_window: nanos(duplicateWindowMs),
+      allow_direct: true,
+    }),
+  );
+  return { identity: identityOf(made), was: 'created', maxBytes, warnings: [] };
+}
+
+/**
+ * Makes something with a byte limit: the given one, or the largest up to the default that the server accepts. Throws STREAM_SPACE and
+ * whatever else `make` throws.
+ */
+export async function fitted<Made>(
+  link: NatsLink,
+  wanted: { name: string; maxBytes?: number },
+  defaultBytes: number,
+  make: (maxBytes: number) => Promise<Made>,
+): Promise<{ made: Made; maxBytes: number }> {
+  let maxBytes = wanted.maxBytes ?? (await roomFor(link, defaultBytes));
+  for (;;) {
+    try {
+      return { made: await make(maxBytes), maxBytes };
+    } catch (error) {
+      if (!isSpaceRefusal(error)) throw error;
+      // Reservations of other streams count against the server's limit and cannot be asked for: feel the way down.
+      const half = Math.floor(maxBytes / 2);
+      if (wanted.maxBytes !== undefined || half < leastBytes) throw spaceFailure(wanted.name, maxBytes, error);
+      maxBytes = half;
+    }
+  }
+}
+
+function isSpaceRefusal(error: unknown): boolean {
+  const code = apiErrorCode(error);
+  return code === apiCode.storageExceeded || code === apiCode.insufficientResources || code === apiCode.maxStreamBytes;
+}
+
+function spaceFailure(name: string, bytes: number, cause: unknown): GatewayError {
+  return new GatewayError('STREAM_SPACE', `the server has no room for stream ${name} with ${bytes} bytes`, {
+    hint: 'lower --stream-max-bytes (STREAM_MAX_BYTES), or raise max_file_store of the server or the storage limit of the account',
+    cause,
+  });
+}
+
+/** What the account has left where it is limited, else the default. */
+async function roomFor(link: NatsLink, defaultBytes: number): Promise<number> {
+  const account = await link.manager.getAccountInfo().catch(() => undefined);
+  const limits = account?.limits;
+  if (account === undefined || limits === undefined) return defaultBytes;
+  let room = defaultBytes;
+  if (limits.max_storage > 0) {
+    // A quarter stays free: for dead letters, and for documents too large for a message.
+    const left = limits.max_storage - Math.max(account.reserved_storage, account.storage);
+    room = defaultBytes === changeBytes ? Math.floor(left * 0.75) : Math.min(defaultBytes, left);
+  }
+  if (limits.storage_max_stream_bytes > 0) room = Math.min(room, limits.storage_max_stream_bytes);
+  return Math.max(room, leastBytes);
+}
+
+/** Throws STREAM_OVERLAP when another stream takes one of our subjects: the server would refuse ours, naming nobody. */
+async function refuseOverlap(link: NatsLink, wanted: Wanted): Promise<void> {
+  try {
+    for await (const info of link.manager.streams.list()) {
+      const theirs = info.config.subjects ?? [];
+      const clash = theirs.find((pattern) => wanted.subjects.some((subject) => overlaps(pattern, subject)));
+      if (clash === undefined || info.config.name === wanted.name) continue;
+      throw new GatewayError(
+        'STREAM_OVERLAP',
+        `stream ${info.config.name} already has the subjects ${clash}, which ${wanted.name} needs`,
+        {
+          hint: `give that stream with --stream (STREAM), or change its subjects: nats stream edit ${info.config.name}`,
+        },
+      );
+    }
+  } catch (error) {
+    const failure = natsFailure(error, 'listing the streams');
+    // Listing may be forbidden; then the server's own refusal has to do.
+    if (failure.code !== 'NATS_PERMISSION') throw failure;
+  }
+}
