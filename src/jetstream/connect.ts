@@ -34,17 +34,17 @@ export type NatsSettings = {
   inboxPrefix?: string;
 };
 
+export type ConnectionState = { is: 'connected' | 'disconnected'; server: string };
+
 /** `denied`: the server refused a publish or subscription for want of permission; nothing else answers such a publish. */
-export type LinkEvent =
-  | { is: 'connected' | 'disconnected'; server: string }
-  | { is: 'denied'; operation: 'publish' | 'subscription'; subject: string };
+export type LinkEvent = ConnectionState | { is: 'denied'; operation: 'publish' | 'subscription'; subject: string };
 
 export type ConnectOptions = {
   /** Wait for a server that is not there yet. Wrong credentials and wrong settings fail at once either way. */
   waitOnFirstConnect?: boolean;
   /** Called after each failed attempt while waiting. */
   onWaiting?: (error: GatewayError) => void;
-  onEvent?: (event: LinkEvent) => void;
+  onState?: (state: ConnectionState) => void;
   /** The connection is closed for good: with the reason, unless this side closed it. */
   onClosed?: (error: GatewayError | undefined) => void;
   /** Ends the waiting. */
@@ -156,7 +156,7 @@ async function open(
     const manager = await jetstreamManager(connection, { ...domain, checkAPI: false });
     await awaitJetstream(connection, manager, server, clock);
     let connected = true;
-    const watchers = new Set<(event: LinkEvent) => void>(options.onEvent === undefined ? [] : [options.onEvent]);
+    const watchers = new Set<(event: LinkEvent) => void>();
     let maxPayload = connection.info?.max_payload ?? 1_048_576;
     const link: NatsLink = {
       connection,
@@ -184,7 +184,10 @@ async function open(
       },
     };
     void follow(connection, (event) => {
-      if (event.is !== 'denied') connected = event.is === 'connected';
+      if (event.is !== 'denied') {
+        connected = event.is === 'connected';
+        options.onState?.(event);
+      }
       for (const tell of watchers) tell(event);
     });
     void closing(connection, (error) => {

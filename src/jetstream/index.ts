@@ -1,6 +1,13 @@
 /** NATS JetStream: streams of changes as MessageSink and MessageSource, and what belongs to running them. */
 export { systemClock, type Clock } from './clock.ts';
-export { connectNats, type ConnectOptions, type LinkEvent, type NatsLink, type NatsSettings } from './connect.ts';
+export {
+  connectNats,
+  type ConnectionState,
+  type ConnectOptions,
+  type LinkEvent,
+  type NatsLink,
+  type NatsSettings,
+} from './connect.ts';
 export {
   bucketName,
   openDocuments,
