@@ -18,3 +18,8 @@ export function deleteVersion(epoch: number, checkpoint: number): number {
 export function succeededVersion(epoch: number): number {
   return epoch * perMillisecond - 1;
 }
+
+/** The lowest epoch whose versions all lie above `version`. */
+export function epochAbove(version: number): number {
+  return Math.floor(version / perMillisecond) + 1;
+}

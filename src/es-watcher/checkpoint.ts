@@ -32,6 +32,8 @@ type StoredShard = {
 type StoredIncarnation = { incarnation: number; name: string; uuid: string; epoch: number; state: IncarnationState };
 type StoredDeletion = { rowid: number; incarnation: number; seq_no: number; id: string; routing: string | null; version: number };
 
+/** For how long a target may remember a delete's version: longer than any sensible `index.gc_deletes`. */
+const departedKeptMs = 24 * 3_600_000;
 const historyPerShardMax = 512;
 
 /** What the watcher knows across restarts. Synchronous: every call is a few index steps on a local file. */
@@ -163,11 +165,27 @@ export class Checkpoint {
     Object.assign(shard, next);
   }
 
-  logDeletions(incarnation: Incarnation, deletions: readonly Deletion[], sequence: number): void {
+  logDeletions(incarnation: Incarnation, deletions: readonly Deletion[], sequence: number, at: number): void {
     const insert = this.#prepare(
-      'INSERT INTO deletions (stream_seq, incarnation, seq_no, id, routing, version) VALUES (?, ?, ?, ?, ?, ?)',
+      'INSERT INTO deletions (stream_seq, incarnation, seq_no, id, routing, version, at) VALUES (?, ?, ?, ?, ?, ?, ?)',
     );
-    for (const d of deletions) insert.run(sequence, incarnation.key, d.seqNo, d.id, d.routing ?? null, d.version);
+    for (const d of deletions) insert.run(sequence, incarnation.key, d.seqNo, d.id, d.routing ?? null, d.version, at);
+  }
+
+  /** Whether documents with custom routing have been deleted of late. */
+  hasDeparted(incarnation: Incarnation): boolean {
+    return (
+      this.#prepare('SELECT 1 FROM deletions WHERE incarnation = ? AND routing IS NOT NULL LIMIT 1').get(incarnation.key) !==
+      undefined
+    );
+  }
+
+  /** The highest version of such a delete of this id. */
+  departedVersion(incarnation: Incarnation, id: string): number | undefined {
+    const found = this.#prepare(
+      'SELECT max(version) AS version FROM deletions WHERE incarnation = ? AND id = ? AND routing IS NOT NULL',
+    );
+    return (found.get(incarnation.key, id) as { version: number | null }).version ?? undefined;
   }
 
   /** Deletes that the stream took after `sequence`, by incarnation. */
@@ -199,8 +217,8 @@ export class Checkpoint {
   }
 
   /** Forgets what every consumer has acknowledged: all of the log up to `floor`, all of the history below its newest entry there. */
-  trim(floor: number): void {
-    this.#prepare('DELETE FROM deletions WHERE stream_seq <= ?').run(floor);
+  trim(floor: number, now: number): void {
+    this.#prepare('DELETE FROM deletions WHERE stream_seq <= ? AND (routing IS NULL OR at < ?)').run(floor, now - departedKeptMs);
     this.#prepare(
       `DELETE FROM history WHERE stream_seq < (SELECT max(n.stream_seq) FROM history n WHERE n.shard_key = history.shard_key AND n.stream_seq <= ?)`,
     ).run(floor);

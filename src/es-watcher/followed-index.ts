@@ -3,6 +3,7 @@ import type { Slots } from '../core/slots.ts';
 import { refresh, type IndexFacts, type PrimaryShard } from '../elastic/index.ts';
 import type { Incarnation, ShardState } from './checkpoint.ts';
 import { LagClock } from './lag-clock.ts';
+import { Moves } from './moves.ts';
 import { type FollowContext, ShardFollower } from './shard.ts';
 
 export type RefreshMode = 'force' | 'passive';
@@ -43,12 +44,15 @@ export class FollowedIndex {
   readonly #followers = new Map<number, Follower>();
   readonly #known: Map<number, ShardState>;
   readonly #tasks = new Set<Promise<void>>();
+  readonly #nodes = new Map<number, string>();
+  readonly #moves: Moves;
   #refreshing: { poll: number; done: Promise<void> } | undefined;
 
   constructor(context: FollowedContext, incarnation: Incarnation, facts: IndexFacts) {
     this.#context = context;
     this.incarnation = incarnation;
     this.facts = facts;
+    this.#moves = new Moves(context, incarnation, () => this.#nodes);
     this.#known = new Map(context.checkpoint.shards(incarnation).map((state) => [state.shard, state]));
   }
 
@@ -89,6 +93,7 @@ export class FollowedIndex {
     const entry = this.#entry(shard, primary);
     const { state } = entry.follower;
     const now = this.#context.now();
+    this.#nodes.set(shard, primary.node);
     entry.lag.see(primary.globalCheckpoint, now);
     if (entry.running || now < entry.retryAt) return;
     if (primary.globalCheckpoint <= state.checkpoint && !state.owed) {
@@ -117,7 +122,7 @@ export class FollowedIndex {
         this.#known.get(shard) ??
         checkpoint.transaction(true, () => checkpoint.addShard(this.incarnation, shard, primary.historyUuid));
       this.#known.set(shard, state);
-      const follower = new ShardFollower(this.#context, this.incarnation, state, this.facts.resultWindowMax);
+      const follower = new ShardFollower(this.#context, this.incarnation, state, this.facts.resultWindowMax, this.#moves);
       entry = { follower, lag: new LagClock(), running: false, failures: 0, retryAt: 0, waiting: undefined, caughtUp: false };
       this.#followers.set(shard, entry);
     }

@@ -11,7 +11,7 @@ const schemaVersion = 1;
  * `rows` is the write-ahead list of what the stream may hold: (shard, seq_no) → document. It is only ever appended in order of seq_no,
  * which is what makes it fast; finding a document by its id is left to the cluster, which has an index for that.
  * `blocks` counts the rows of every 4,096 sequence numbers, so that comparing with the cluster needs no scan.
- * `deletions` are deletes that the stream took and a consumer may not have seen; `history` says which checkpoint belongs to which
+ * `deletions` are deletes that the stream took and a consumer may not have seen, or whose document may turn up on another shard; `history` says which checkpoint belongs to which
  * stream sequence. Both are for a stream that is lost or rolled back.
  */
 const tables = `
@@ -23,8 +23,10 @@ CREATE TABLE shards (
 CREATE TABLE rows (shard_key INTEGER NOT NULL, seq_no INTEGER NOT NULL, id TEXT NOT NULL, routing TEXT, PRIMARY KEY (shard_key, seq_no)) WITHOUT ROWID;
 CREATE TABLE blocks (shard_key INTEGER NOT NULL, block INTEGER NOT NULL, rows INTEGER NOT NULL, PRIMARY KEY (shard_key, block)) WITHOUT ROWID;
 CREATE TABLE deletions (
-  stream_seq INTEGER NOT NULL, incarnation INTEGER NOT NULL, seq_no INTEGER NOT NULL, id TEXT NOT NULL, routing TEXT, version INTEGER NOT NULL);
+  stream_seq INTEGER NOT NULL, incarnation INTEGER NOT NULL, seq_no INTEGER NOT NULL, id TEXT NOT NULL, routing TEXT, version INTEGER NOT NULL,
+  at INTEGER NOT NULL);
 CREATE INDEX deletions_by_stream ON deletions (stream_seq);
+CREATE INDEX deletions_by_routed_id ON deletions (incarnation, id) WHERE routing IS NOT NULL;
 CREATE TABLE drops (name TEXT PRIMARY KEY, version INTEGER NOT NULL, stream_seq INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE history (shard_key INTEGER NOT NULL, stream_seq INTEGER NOT NULL, checkpoint INTEGER NOT NULL, PRIMARY KEY (shard_key, stream_seq)) WITHOUT ROWID;
 PRAGMA user_version = ${schemaVersion};

@@ -179,7 +179,7 @@ export class Session {
       checkpoint.goBack(covered);
       for (const [at, { incarnation, deletions, rowids }] of lost.entries()) {
         checkpoint.forgetDeletions(rowids);
-        checkpoint.logDeletions(incarnation, deletions, again[at]!);
+        checkpoint.logDeletions(incarnation, deletions, again[at]!, systemClock.now());
       }
       checkpoint.setStreamPosition({ name, created, sequence: this.#sequence });
     });
@@ -225,7 +225,7 @@ export class Session {
 
   async #trim(): Promise<void> {
     const floor = await this.space.ackFloor();
-    this.#parts.checkpoint.transaction(false, () => this.#parts.checkpoint.trim(floor));
+    this.#parts.checkpoint.transaction(false, () => this.#parts.checkpoint.trim(floor, systemClock.now()));
     const documents = await this.#documents;
     await documents?.removeThrough(this.space.purgedSeq, systemClock.now() - orphansAfterMs);
   }

@@ -6,6 +6,7 @@ import { findIds, type Hit, type Reader, searchPage, type ShardCopyAddress } fro
 import type { Checkpoint, Deletion, Incarnation, ShardState } from './checkpoint.ts';
 import { deleteEventsOf, writeEventsOf } from './events.ts';
 import { findDifferences } from './missing.ts';
+import type { Moves } from './moves.ts';
 import { PageSize } from './page-size.ts';
 
 /** What the followers of one cluster share. */
@@ -41,9 +42,11 @@ export class ShardFollower {
   readonly #index: string;
   readonly #incarnation: Incarnation;
   readonly #size: PageSize;
+  readonly #moves: Moves;
   #sequence = 0;
 
-  constructor(context: FollowContext, incarnation: Incarnation, state: ShardState, resultWindowMax: number) {
+  constructor(context: FollowContext, incarnation: Incarnation, state: ShardState, resultWindowMax: number, moves: Moves) {
+    this.#moves = moves;
     this.#context = context;
     this.#index = incarnation.name;
     this.#incarnation = incarnation;
@@ -134,6 +137,7 @@ export class ShardFollower {
     try {
       if (page.hits.length === 0) return 0;
       this.#context.checkpoint.transaction(true, () => this.#context.checkpoint.rows.append(this.state.key, page.hits));
+      this.#moves.admit(page.hits);
       return await this.#context.emit(writeEventsOf(this.#context, this.#incarnation, page.hits), this.origin);
     } finally {
       page.release();
@@ -201,15 +205,22 @@ export class ShardFollower {
       settled.push(row.seqNo);
       if (seqNo === undefined) deletions.push({ seqNo: upTo, id, routing: row.routing, version });
     }
-    const sequence =
-      deletions.length === 0 ? 0 : await this.#context.emit(deleteEventsOf(this.#context, this.#index, deletions), this.origin);
+    const sequence = deletions.length === 0 ? 0 : await this.#publishDeletes(upTo, deletions);
     this.#sequence = Math.max(this.#sequence, sequence);
     checkpoint.transaction(false, () => {
       checkpoint.rows.remove(this.state.key, settled);
-      checkpoint.logDeletions(this.#incarnation, deletions, this.#sequence);
+      checkpoint.logDeletions(this.#incarnation, deletions, this.#sequence, this.#context.now());
       if (sequence > 0) this.#context.noteStored(this.#sequence);
     });
+    this.#moves.settled(deletions);
     return deletions.length;
+  }
+
+  async #publishDeletes(upTo: number, deletions: readonly Deletion[]): Promise<number> {
+    const moved = await this.#moves.depart(this.state.shard, upTo, deletions);
+    const sequence = await this.#context.emit(deleteEventsOf(this.#context, this.#index, deletions), this.origin);
+    if (moved.length === 0) return sequence;
+    return this.#context.emit(writeEventsOf(this.#context, this.#incarnation, moved), `${this.origin}.moved.${upTo}`);
   }
 
   /** The cluster holds documents that were read but are not in the list: an assumption is broken, and they are read as if new. */

@@ -96,7 +96,7 @@ export class Succession {
     const origin = `${former.uuid}.${epoch}.former`;
     const sequence = await this.#context.emit(deleteEventsOf(this.#context, former.name, deletions), origin);
     checkpoint.transaction(false, () => {
-      checkpoint.logDeletions(present.incarnation, deletions, sequence);
+      checkpoint.logDeletions(present.incarnation, deletions, sequence, this.#context.now());
       this.#context.noteStored(sequence);
     });
     return deletions.length;

@@ -1,0 +1,81 @@
+import { deleteVersion, epochAbove, writeVersion } from '../core/version.ts';
+import { findIds, type Hit, searchPage } from '../elastic/index.ts';
+import type { Deletion, Incarnation } from './checkpoint.ts';
+import type { FollowContext } from './shard.ts';
+
+/**
+ * A document that is deleted under one routing and indexed under another moves to another shard, and versions of two shards say nothing
+ * of each other: where the target keeps both routings on one shard, the delete could win over the newer document (D4, second hole).
+ * Where that can happen the incarnation's epoch is raised above the delete. Nothing is read again for it: versions only ever rise.
+ *
+ * Two ways to notice, and between them no gap: a delete looks for its document on the other shards after it is noted here, and a document
+ * that is read looks for a delete noted here.
+ */
+export class Moves {
+  readonly #context: FollowContext;
+  readonly #incarnation: Incarnation;
+  /** Primaries by shard, as last seen. */
+  readonly #nodes: () => ReadonlyMap<number, string>;
+  /** Deletes that are noted and not yet in the checkpoint's log. */
+  readonly #departing = new Map<string, number>();
+  #anyDeparted: boolean;
+
+  constructor(context: FollowContext, incarnation: Incarnation, nodes: () => ReadonlyMap<number, string>) {
+    this.#context = context;
+    this.#incarnation = incarnation;
+    this.#nodes = nodes;
+    this.#anyDeparted = context.checkpoint.hasDeparted(incarnation);
+  }
+
+  /** To be called before events are made of documents: raises the epoch where one of them would lie below a delete of its id. */
+  admit(hits: readonly Hit[]): void {
+    if (!this.#anyDeparted) return;
+    for (const hit of hits) {
+      if (hit.routing === undefined) continue;
+      const deleted = this.#departing.get(hit.id) ?? this.#context.checkpoint.departedVersion(this.#incarnation, hit.id);
+      if (deleted !== undefined && deleted >= writeVersion(this.#incarnation.epoch, hit.seqNo)) this.#raiseAbove(deleted);
+    }
+  }
+
+  /**
+   * To be called with the deletes of one shard before they are published; `settled` once they are in the log. Resolves with the documents
+   * of the same ids that stand on other shards, to be published after them.
+   */
+  async depart(shard: number, upTo: number, deletions: readonly Deletion[]): Promise<Hit[]> {
+    const routed = deletions.filter((deletion) => deletion.routing !== undefined);
+    if (routed.length === 0) return [];
+    this.#anyDeparted = true;
+    for (const { id, version } of routed) this.#departing.set(id, version);
+    const { reader, signal } = this.#context;
+    const standing: Hit[] = [];
+    for (const [other, node] of this.#nodes()) {
+      if (other === shard) continue;
+      const copy = { index: this.#incarnation.name, shard: other, node };
+      const found = await findIds(
+        reader,
+        copy,
+        routed.map((deletion) => deletion.id),
+        signal,
+      );
+      if (found.size === 0) continue;
+      // First the epoch, then the document: whatever is read of it from now on has the higher version.
+      this.#raiseAbove(deleteVersion(this.#incarnation.epoch, upTo));
+      for (const seqNo of found.values()) {
+        // Changed meanwhile: its shard will come upon it.
+        standing.push(...(await searchPage(reader, copy, { after: seqNo - 1, upTo: seqNo, size: 1, signal })).hits);
+      }
+    }
+    return standing;
+  }
+
+  settled(deletions: readonly Deletion[]): void {
+    for (const { id } of deletions) this.#departing.delete(id);
+  }
+
+  #raiseAbove(version: number): void {
+    const epoch = epochAbove(version);
+    if (epoch <= this.#incarnation.epoch) return;
+    const { checkpoint } = this.#context;
+    checkpoint.transaction(true, () => checkpoint.setEpoch(this.#incarnation, epoch));
+  }
+}
