@@ -84,9 +84,9 @@ export type ChangeBatch = {
   /** For message ids and logs: where the events come from, stable across restarts. */
   origin: string;
   /** To be called once the stream holds every event, with the highest stream sequence; moves the checkpoint when its turn comes. */
-  stored(sequence: number): void;
+  stored: (sequence: number) => void;
   /** To be called instead when they could not be stored: the step is given up and read again later. */
-  failed(error: unknown): void;
+  failed: (error: unknown) => void;
 };
 
 /** Produces changes. Iteration ends after `stop()`. How many batches may be unsettled at once is the source's own bound. */

@@ -20,6 +20,8 @@ export type PageRequest = SeqRange & Limits & { size: number };
 const seqNosAtOnce = 10_000;
 const idsAtOnce = 1_000;
 export const histogramRangesMax = 1_000;
+/** An index that has never held a document has no mapping, not even of the fields that every index has. */
+const bySeqNo = [{ _seq_no: { order: 'asc', unmapped_type: 'long' } }];
 
 /**
  * Documents of a range, by sequence number; fewer than `size` mean that there are no more. What is not a whole, sure answer throws: shards
@@ -30,7 +32,7 @@ export async function searchPage(reader: Reader, copy: ShardCopyAddress, page: P
   const body = {
     size: page.size,
     query: rangeQuery(page),
-    sort: [{ _seq_no: 'asc' }],
+    sort: bySeqNo,
     version: true,
     seq_no_primary_term: true,
     track_total_hits: false,
@@ -86,7 +88,7 @@ export async function sequenceNumbersIn(
     const body = {
       size: seqNosAtOnce,
       query: rangeQuery({ after, upTo: range.upTo }),
-      sort: [{ _seq_no: 'asc' }],
+      sort: bySeqNo,
       stored_fields: '_none_',
       track_total_hits: false,
     };

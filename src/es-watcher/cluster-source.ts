@@ -39,7 +39,7 @@ export type ClusterSourceParts = {
   reader: Reader;
   directory: IndexDirectory;
   checkpoint: Checkpoint;
-  now(): number;
+  now: () => number;
   noteStored(sequence: number): void;
   /** The stream sequence up to which every consumer has acknowledged. */
   acknowledgedThrough(): Promise<number>;
@@ -88,7 +88,7 @@ export class ClusterSource implements ChangeSource {
       refreshMode: settings.refresh,
       now: parts.now,
       signal: this.#stopping.signal,
-      noteStored: parts.noteStored,
+      noteStored: (sequence) => parts.noteStored(sequence),
       onProgress: () => this.#kicked.abort(),
       onTrouble: (index, shard, error) => events.onTrouble?.(`${index}[${shard}]`, error),
       onRecovered: (index, shard) => events.onRecovered?.(`${index}[${shard}]`),

@@ -5,7 +5,7 @@ import type { Incarnations } from './incarnations.ts';
 
 type Parts = {
   checkpoint: Checkpoint;
-  now(): number;
+  now: () => number;
   noteStored(sequence: number): void;
   acknowledgedThrough(): Promise<number>;
 };

@@ -5,7 +5,7 @@ import type { Hit } from '../elastic/index.ts';
 import type { Deletion, Incarnation } from './checkpoint.ts';
 
 /** Where and when the events of one reading come from. */
-export type Reading = { tenant: string; now(): number };
+export type Reading = { tenant: string; now: () => number };
 
 /** The events of documents read, in their order. Throws INDEX_WITHOUT_SOURCE. */
 export function writeEventsOf(reading: Reading, incarnation: Incarnation, hits: readonly Hit[]): ChangeEvent[] {

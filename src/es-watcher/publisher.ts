@@ -25,7 +25,7 @@ export type PublisherParts = {
   /** The server's limit of a message, headers included. */
   maxPayload: number;
   limits: FrameLimits;
-  now(): number;
+  now: () => number;
 };
 
 /** Left free in a message for its headers. */

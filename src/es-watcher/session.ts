@@ -9,7 +9,6 @@ import {
   type StreamIdentity,
   streamIdentity,
   type StreamSpace,
-  systemClock,
 } from '../jetstream/index.ts';
 import type { IndexDirectory, Reader } from '../elastic/index.ts';
 import type { Checkpoint, LostDeletions } from './checkpoint.ts';
@@ -93,7 +92,7 @@ export class Session {
           compressFromBytes: settings.compressFrom,
           compressLevel: settings.compressLevel,
         },
-        now: systemClock.now,
+        now: Date.now,
       },
       events,
     );
@@ -111,7 +110,7 @@ export class Session {
       },
       {
         ...parts,
-        now: systemClock.now,
+        now: Date.now,
         noteStored: (sequence) => this.#noteStored(sequence),
         acknowledgedThrough: () => this.space.ackFloor(),
       },
@@ -179,7 +178,7 @@ export class Session {
       checkpoint.goBack(covered);
       for (const [at, { incarnation, deletions, rowids }] of lost.entries()) {
         checkpoint.forgetDeletions(rowids);
-        checkpoint.logDeletions(incarnation, deletions, again[at]!, systemClock.now());
+        checkpoint.logDeletions(incarnation, deletions, again[at]!, Date.now());
       }
       checkpoint.setStreamPosition({ name, created, sequence: this.#sequence });
     });
@@ -187,7 +186,7 @@ export class Session {
 
   /** Publishes again the deletes that the stream lost: their rows are gone, nothing else would find them. */
   async #repeatDeletes(lost: readonly LostDeletions[]): Promise<number[]> {
-    const reading = { tenant: this.#settings.tenant, now: systemClock.now };
+    const reading = { tenant: this.#settings.tenant, now: Date.now };
     const sequences: number[] = [];
     for (const { incarnation, deletions } of lost) {
       const origin = `${incarnation.uuid}.${incarnation.epoch}.again.${this.#identity.created}`;
@@ -203,7 +202,7 @@ export class Session {
     const { checkpoint } = this.#parts;
     for (const { name, version, sequence: was } of checkpoint.drops()) {
       if (was <= covered) continue;
-      const drop = { tenant: this.#settings.tenant, index: name, version, ts: systemClock.now() };
+      const drop = { tenant: this.#settings.tenant, index: name, version, ts: Date.now() };
       const origin = `${version}.again.${this.#identity.created}`;
       const sequence = await this.#publisher.publish({ events: [], drop, origin, stored: () => {}, failed: () => {} });
       this.#sequence = Math.max(this.#sequence, sequence);
@@ -225,9 +224,9 @@ export class Session {
 
   async #trim(): Promise<void> {
     const floor = await this.space.ackFloor();
-    this.#parts.checkpoint.transaction(false, () => this.#parts.checkpoint.trim(floor, systemClock.now()));
+    this.#parts.checkpoint.transaction(false, () => this.#parts.checkpoint.trim(floor, Date.now()));
     const documents = await this.#documents;
-    await documents?.removeThrough(this.space.purgedSeq, systemClock.now() - orphansAfterMs);
+    await documents?.removeThrough(this.space.purgedSeq, Date.now() - orphansAfterMs);
   }
 
   /** House-keeping: a failure is a lost connection, which others notice and mend. */

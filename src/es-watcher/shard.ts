@@ -20,7 +20,7 @@ export type FollowContext = {
   pages: Slots;
   pageDocumentsMax: number;
   pageBytesMax: number;
-  now(): number;
+  now: () => number;
   signal: AbortSignal;
   /** To be called inside the transaction that moves a checkpoint. */
   noteStored(sequence: number): void;

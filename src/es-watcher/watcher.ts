@@ -34,11 +34,7 @@ export async function connectPeers(settings: WatcherSettings, log: Log): Promise
     const server = await identify(client);
     if (server.warning !== undefined) log.warn(server.warning);
     const link = await connectNats(natsSettingsOf(settings, 'es-watcher'), {
-      onEvent: (event) => {
-        if (event.is === 'denied')
-          log.error({ subject: event.subject }, `the NATS user may not use this subject (${event.operation})`);
-        else log.info({ server: event.server }, `NATS ${event.is}`);
-      },
+      onState: (state) => log.info({ server: state.server }, `NATS ${state.is}`),
     });
     return { client, server, link };
   } catch (error) {
