@@ -11,8 +11,9 @@ export function indexPath(index: string, rest = ''): string {
 /** `a=1&b=2`, encoded and sorted by key; empty without any. */
 export function queryString(query: Readonly<Record<string, string | number | boolean>> | undefined): string {
   if (query === undefined) return '';
-  return Object.keys(query)
-    .sort()
-    .map((key) => `${percentEncode(key)}=${percentEncode(String(query[key]))}`)
+  return Object.entries(query)
+    .map(([key, value]) => [percentEncode(key), percentEncode(String(value))] as const)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, value]) => `${key}=${value}`)
     .join('&');
 }
