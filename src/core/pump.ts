@@ -60,6 +60,7 @@ export class Pump<Item> {
   #retrying = 0;
   #concurrency: number;
   #blocked = false;
+  #abandoned = false;
   #flushTimer: NodeJS.Timeout | undefined;
   #idleCheck = false;
   #roomWaiters: (() => void)[] = [];
@@ -120,6 +121,12 @@ export class Pump<Item> {
     this.#wake();
   }
 
+  /** Ends a drain that takes too long: gives back everything at once. What is on its way may still take effect, and comes again. */
+  abandon(): void {
+    this.#abandoned = true;
+    this.#wake();
+  }
+
   async #take(delivery: Delivery): Promise<void> {
     const { message } = delivery;
     let items: readonly Item[];
@@ -154,7 +161,7 @@ export class Pump<Item> {
 
   #flush(): void {
     if (this.#blocked && this.#stopping.signal.aborted) this.#giveBackWaiting();
-    while (this.#failure === undefined) {
+    while (this.#failure === undefined && !this.#abandoned) {
       const dueInMs = this.#batcher.dueInMs(this.#inFlight);
       if (dueInMs === undefined || this.#inFlight >= this.#concurrency) return;
       if (dueInMs > 0) {
@@ -311,7 +318,7 @@ export class Pump<Item> {
 
   async #drain(): Promise<void> {
     while (this.#held.size > 0 || this.#inFlight > 0 || this.#tasks.size > 0) {
-      if (this.#failure !== undefined) return;
+      if (this.#failure !== undefined || this.#abandoned) return;
       this.#flush();
       await this.#change();
     }

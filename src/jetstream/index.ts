@@ -1,4 +1,5 @@
 /** NATS JetStream: streams of changes as MessageSink and MessageSource, and what belongs to running them. */
+export { firstSequence } from './api.ts';
 export { systemClock, type Clock } from './clock.ts';
 export {
   connectNats,

@@ -1,0 +1,178 @@
+import { describeError } from '../core/errors.ts';
+import { decodeSubject } from '../core/subject.ts';
+import { type ElasticClient, ElasticError, indexPath, type Server } from '../elastic/index.ts';
+import { type NatsLink, natsFailure, streamIdentity } from '../jetstream/index.ts';
+import type { Log } from '../service/log.ts';
+import type { CheckReport } from '../service/run.ts';
+import type { WriterSettings } from './config.ts';
+import { IndexNames } from './index-names.ts';
+import { connectPeers, type Peers } from './writer.ts';
+
+/** Indices of the stream that are listed; of the others only their number. */
+const indicesListed = 20;
+
+/** `--check`: connects, looks at versions, stream, consumer and permissions, says what would be written where. Changes nothing. */
+export async function checkWriter(settings: WriterSettings, log: Log): Promise<CheckReport> {
+  const report = new Report();
+  let peers: Peers;
+  try {
+    peers = await connectPeers(settings, log);
+  } catch (error) {
+    report.say(false, describeError(error));
+    return report.done();
+  }
+  const { client, server, link } = peers;
+  const looks = [
+    () => lookAtTarget(report, client, server),
+    () => lookAtStream(report, settings, link),
+    () => lookAtDeadLetters(report, settings, link),
+    () => lookAtIndices(report, settings, client, link),
+  ];
+  for (const look of looks) {
+    try {
+      await look();
+    } catch (error) {
+      report.say(false, describeError(error));
+    }
+  }
+  await client.close();
+  await link.close();
+  return report.done();
+}
+
+class Report {
+  readonly #lines: string[] = [];
+  #ok = true;
+
+  say(ok: boolean, line: string): void {
+    this.#lines.push(`${ok ? 'ok  ' : 'FAIL'} ${line}`);
+    this.#ok &&= ok;
+  }
+
+  /** Something to know that does not keep the writer from working. */
+  warn(line: string): void {
+    this.#lines.push(`warn ${line}`);
+  }
+
+  done(): CheckReport {
+    return { ok: this.#ok, lines: this.#lines };
+  }
+}
+
+async function lookAtTarget(report: Report, client: ElasticClient, server: Server): Promise<void> {
+  report.say(
+    true,
+    `target       ${server.distribution} ${server.version.text}, cluster ${server.clusterName}, ${client.hosts.join(', ')}`,
+  );
+  const privileges = await mayWrite(client);
+  if (privileges === undefined) {
+    report.warn('may write    cannot be asked without the security API of Elasticsearch: the first bulk request will tell');
+    return;
+  }
+  for (const [privilege, granted] of privileges) {
+    report.say(
+      granted,
+      `may write    index privilege ${privilege} on *${granted ? '' : ': not granted; enough if it is granted on the indices written'}`,
+    );
+  }
+}
+
+/** Undefined where there is no such API: OpenSearch, and Elasticsearch without security. */
+async function mayWrite(client: ElasticClient): Promise<[string, boolean][] | undefined> {
+  const privileges = ['index', 'delete', 'create_index', 'view_index_metadata', 'manage'];
+  const answer = await client.request({
+    method: 'POST',
+    path: '/_security/user/_has_privileges',
+    body: JSON.stringify({ index: [{ names: ['*'], privileges }] }),
+  });
+  if (answer.status !== 200) return undefined;
+  const { index } = JSON.parse(answer.body.toString()) as { index: { '*': Record<string, boolean> } };
+  return privileges.map((privilege) => [privilege, index['*'][privilege] === true]);
+}
+
+async function lookAtStream(report: Report, settings: WriterSettings, link: NatsLink): Promise<void> {
+  const { stream, consumer, filterSubjects } = settings;
+  const identity = await streamIdentity(link, stream);
+  const takes = filterSubjects.length === 0 ? 'every subject' : filterSubjects.join(', ');
+  if (identity === undefined) {
+    report.say(true, `stream       ${stream} on ${link.server}: will be made`);
+    report.say(true, `consumer     ${consumer}: will be made, takes ${takes}`);
+    return;
+  }
+  report.say(true, `stream       ${stream} on ${link.server}: there, messages ${identity.firstSeq} to ${identity.lastSeq}`);
+  const found = await consumerOf(link, stream, consumer);
+  if (found === undefined) {
+    report.say(true, `consumer     ${consumer}: will be made, takes ${takes}, starts with the first message`);
+    return;
+  }
+  const { config, num_pending, num_ack_pending } = found;
+  const before = config.filter_subjects ?? (config.filter_subject === undefined ? [] : [config.filter_subject]);
+  const usable = config.deliver_subject === undefined && config.ack_policy === 'explicit';
+  report.say(
+    usable,
+    `consumer     ${consumer}: there, ${num_pending} messages to come, ${num_ack_pending} being written${usable ? '' : '; it is not a pull consumer with explicit acknowledgement: give another --consumer'}`,
+  );
+  if ([...before].sort().join() !== [...filterSubjects].sort().join()) {
+    report.warn(`consumer     ${consumer}: takes ${before.join(', ') || 'every subject'} now, and will take ${takes}`);
+  }
+}
+
+async function consumerOf(link: NatsLink, stream: string, consumer: string) {
+  try {
+    for await (const info of link.manager.consumers.list(stream)) if (info.name === consumer) return info;
+    return undefined;
+  } catch (error) {
+    throw natsFailure(error, `listing the consumers of stream ${stream}`);
+  }
+}
+
+async function lookAtDeadLetters(report: Report, settings: WriterSettings, link: NatsLink): Promise<void> {
+  const identity = await streamIdentity(link, settings.dlqStream);
+  const state = identity === undefined ? 'will be made' : `there, messages ${identity.firstSeq} to ${identity.lastSeq}`;
+  report.say(true, `dead letters ${settings.dlqStream}: ${state}`);
+}
+
+/** The indices whose changes the stream holds, and where they would go. */
+async function lookAtIndices(report: Report, settings: WriterSettings, client: ElasticClient, link: NatsLink): Promise<void> {
+  const names = new IndexNames(settings.rename);
+  const indices = [...(await indicesOf(link, settings.stream))].sort();
+  for (const index of indices.slice(0, indicesListed)) {
+    const target = names.target(index).name;
+    report.say(true, `index        ${index} → ${target}: ${await gcDeletesOf(client, target, settings.gcDeletes)}`);
+  }
+  if (indices.length > indicesListed) report.say(true, `index        … and ${indices.length - indicesListed} more`);
+  if (indices.length === 0) report.say(true, 'indices      the stream holds no changes now');
+}
+
+async function indicesOf(link: NatsLink, stream: string): Promise<Set<string>> {
+  const found = new Set<string>();
+  if ((await streamIdentity(link, stream)) === undefined) return found;
+  try {
+    const info = await link.manager.streams.info(stream, { subjects_filter: 'es.>' });
+    for (const subject of Object.keys(info.state.subjects ?? {})) {
+      try {
+        found.add(decodeSubject(subject).index);
+      } catch {
+        // Not of ours: the writer will make dead letters of it.
+      }
+    }
+    return found;
+  } catch (error) {
+    throw natsFailure(error, `reading the subjects of stream ${stream}`);
+  }
+}
+
+async function gcDeletesOf(client: ElasticClient, index: string, wantedMs: number): Promise<string> {
+  try {
+    const answer = (await client.json({
+      method: 'GET',
+      path: indexPath(index, '_settings/index.gc_deletes'),
+      query: { flat_settings: true },
+    })) as Record<string, { settings?: Record<string, string> }>;
+    const values = Object.values(answer).map(({ settings }) => settings?.['index.gc_deletes'] ?? '60s');
+    return `there, index.gc_deletes ${values.join(', ') || '60s'}${wantedMs === 0 ? '' : `, raised to ${wantedMs} ms where it is lower`}`;
+  } catch (error) {
+    if (error instanceof ElasticError && error.status === 404) return 'will be made by the first write';
+    throw error;
+  }
+}

@@ -1,0 +1,219 @@
+import { describeError, GatewayError } from '../core/errors.ts';
+import type { Message, Outcome, Refusal } from '../core/strategy.ts';
+import type { BulkFact, GcDeletesFact } from '../elastic/index.ts';
+import type { SourceLag } from '../jetstream/index.ts';
+import type { Log } from '../service/log.ts';
+import type { Metrics } from '../service/metrics.ts';
+import { type WriterMetrics, writerMetrics } from './metrics.ts';
+import type { WriteItem } from './open.ts';
+
+/** What the writer holds and does at this moment. */
+export type Held = {
+  heldMessages: number;
+  heldBytes: number;
+  inFlight: number;
+  retrying: number;
+  concurrency: number;
+  blocked: boolean;
+};
+
+/** A target that has been too busy for every document for so long is a reason not to be ready. */
+const busyTooLongMs = 10_000;
+/** Kinds of refusal that are logged, each once. */
+const refusalsLogged = 1_000;
+
+/** Tells metrics, the log, /stats and readiness what happens. */
+export class Observer {
+  readonly #log: Log;
+  readonly #metrics: Metrics;
+  readonly #meters: WriterMetrics;
+  readonly #outcomes = { stored: 0, stale: 0, refused: 0 };
+  readonly #late = { written: 0, stale: 0, scans: 0, scannedMessages: 0 };
+  readonly #troubles = new Map<string, { code: string; text: string }>();
+  readonly #refusals = new Set<string>();
+  readonly #gcDeletes = new Map<string, number>();
+  #deadLetters = 0;
+  #frames = 0;
+  #redeliveries = 0;
+  #retries = 0;
+  #busySince: number | undefined;
+  #busyReason = '';
+  #lastError: { at: string; code: string; message: string } | undefined;
+  #lag: SourceLag | undefined;
+
+  constructor(log: Log, metrics: Metrics) {
+    this.#log = log;
+    this.#metrics = metrics;
+    this.#meters = writerMetrics(metrics);
+  }
+
+  received(message: Message): void {
+    this.#meters.frameBytes.with({}).inc(message.payload.length);
+    if (message.deliveries === 1) return;
+    this.#redeliveries++;
+    this.#meters.redeliveries.with({}).inc();
+  }
+
+  outcomes(items: readonly WriteItem[], outcomes: readonly Outcome[]): void {
+    let answered = false;
+    let newest = 0;
+    for (const [at, outcome] of outcomes.entries()) {
+      const { event } = items[at]!;
+      if (outcome.is === 'busy') {
+        this.#busyReason = outcome.reason;
+        this.#meters.retries.with({ reason: outcome.status === 0 ? 'connection' : 'busy' }).inc();
+        continue;
+      }
+      answered = true;
+      this.#outcomes[outcome.is]++;
+      this.#meters.documents.with({ index: event.index, outcome: outcome.is }).inc();
+      newest = Math.max(newest, event.ts);
+    }
+    if (!answered) {
+      this.#busySince ??= Date.now();
+      return;
+    }
+    this.#busySince = undefined;
+    if (newest > 0) this.#meters.lagSeconds.with({}).set(Math.max(0, Date.now() - newest) / 1000);
+  }
+
+  bulk({ bytes, tookMs, status }: BulkFact): void {
+    const result =
+      status === 0
+        ? 'failed'
+        : status < 300
+          ? 'ok'
+          : status === 400 || status === 413
+            ? 'split'
+            : status === 429 || status >= 500
+              ? 'busy'
+              : 'failed';
+    this.#meters.bulks.with({ result }).inc();
+    this.#meters.bulkSeconds.with({}).observe(tookMs / 1000);
+    this.#meters.bulkBytes.with({}).observe(bytes);
+  }
+
+  late({ written, stale }: { written: number; stale: number }): void {
+    this.#late.written += written;
+    this.#late.stale += stale;
+    this.#meters.lateWrites.with({ outcome: 'written' }).inc(written);
+    this.#meters.lateWrites.with({ outcome: 'stale' }).inc(stale);
+  }
+
+  scanned({ messages }: { messages: number }): void {
+    this.#late.scans++;
+    this.#late.scannedMessages += messages;
+    this.#meters.lateScans.with({}).inc();
+  }
+
+  retried(items: number): void {
+    this.#retries += items;
+  }
+
+  deadLetter(refusal: Refusal): void {
+    this.#deadLetters++;
+    this.#meters.deadLetters.with({ type: refusal.type }).inc();
+  }
+
+  /** The first of its kind is worth a line, with an example; the rest is counted. */
+  refused(where: { index: string; id: string } | { subject: string }, refusal: Refusal): void {
+    const kind = `${'index' in where ? where.index : ''} ${refusal.type}`;
+    if (this.#refusals.has(kind) || this.#refusals.size >= refusalsLogged) return;
+    this.#refusals.add(kind);
+    const { status, type, reason } = refusal;
+    this.#log.warn({ ...where, status, type, reason }, 'kept as a dead letter; further ones of this kind are only counted');
+  }
+
+  foreign(): void {
+    this.#meters.foreign.with({}).inc();
+  }
+
+  /** `captured`: when the first change of the frame was read at the source, in ms since 1970; 0 where there is none. */
+  settled(captured: number): void {
+    this.#frames++;
+    this.#meters.frames.with({}).inc();
+    if (captured > 0) this.#meters.changeSeconds.with({}).observe(Math.max(0, Date.now() - captured) / 1000);
+  }
+
+  /** A state that lasts, under a name; told when it begins, when it changes and when it is over. */
+  trouble(about: string, error: unknown): void {
+    const before = this.#troubles.get(about);
+    if (error === undefined) {
+      if (before === undefined) return;
+      this.#troubles.delete(about);
+      this.#log.info({ about }, 'going on');
+      return;
+    }
+    const code = error instanceof GatewayError ? error.code : 'UNEXPECTED';
+    const text = describeError(error);
+    this.#troubles.set(about, { code, text });
+    this.#lastError = { at: new Date().toISOString(), code, message: text };
+    if (before?.code !== code) this.#log.warn({ about, code, ...(error instanceof GatewayError ? {} : { err: error }) }, text);
+  }
+
+  /** Something to know that does not last. */
+  notice(error: GatewayError): void {
+    this.#lastError = { at: new Date().toISOString(), code: error.code, message: error.message };
+    this.#log.warn({ code: error.code }, describeError(error));
+  }
+
+  dropped(index: string, target: string): void {
+    this.#log.info({ index, target }, 'index deleted at the target, as it was at the source');
+    this.#metrics.drop({ index });
+  }
+
+  gcDeletes(fact: GcDeletesFact): void {
+    const { index, state, fromMs, toMs, reason } = fact;
+    // Of an index that may not even be looked at, take the servers' default.
+    if (toMs > 0 || state !== 'refused') this.#gcDeletes.set(index, toMs);
+    if (state === 'raised') this.#log.info({ index, fromMs, toMs }, 'index.gc_deletes raised');
+    if (state !== 'refused') return;
+    this.#log.warn(
+      { index, fromMs, reason },
+      'index.gc_deletes cannot be raised: late writes are checked against the stream instead',
+    );
+  }
+
+  /** How long the target remembers a delete, in ms, as far as it is known. */
+  gcDeletesOf(target: string): number {
+    return this.#gcDeletes.get(target) ?? gcDeletesDefaultMs;
+  }
+
+  lag(lag: SourceLag): void {
+    this.#lag = lag;
+    this.#meters.lagMessages.with({}).set(lag.pending + lag.ackPending);
+  }
+
+  measure(held: Held, outstanding: { messages: number; bytes: number }, lettersWait: boolean): void {
+    this.#meters.concurrency.with({}).set(held.concurrency);
+    this.#meters.inflightFrames.with({}).set(outstanding.messages);
+    this.#meters.inflightBytes.with({}).set(held.heldBytes);
+    this.#meters.deadLetterWaiting.with({}).set(lettersWait ? 1 : 0);
+  }
+
+  /** Why the target does not take documents, and what else keeps work from being done. */
+  get troubles(): string[] {
+    const reasons = [...this.#troubles.values()].map(({ text }) => text);
+    const busyMs = this.#busySince === undefined ? 0 : Date.now() - this.#busySince;
+    if (busyMs > busyTooLongMs && reasons.length === 0) {
+      reasons.push(`the target has been too busy for ${Math.round(busyMs / 1000)} s: ${this.#busyReason}`);
+    }
+    return reasons;
+  }
+
+  stats(): object {
+    return {
+      documents: { ...this.#outcomes },
+      frames: this.#frames,
+      redeliveries: this.#redeliveries,
+      retries: this.#retries,
+      deadLetters: this.#deadLetters,
+      late: { ...this.#late },
+      lag: this.#lag,
+      lastError: this.#lastError,
+    };
+  }
+}
+
+/** Of Elasticsearch and OpenSearch. */
+const gcDeletesDefaultMs = 60_000;

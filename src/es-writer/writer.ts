@@ -1,0 +1,313 @@
+import { pause } from '../core/backoff.ts';
+import { Pump, type PumpLimits, type PumpStages } from '../core/pump.ts';
+import type { Message } from '../core/strategy.ts';
+import {
+  BulkWriter,
+  clientOptionsOf,
+  createClient,
+  type ElasticClient,
+  GcDeletes,
+  identify,
+  type Server,
+} from '../elastic/index.ts';
+import {
+  connectNats,
+  ensureChangeStream,
+  type JetStreamSource,
+  type NatsLink,
+  natsSettingsOf,
+  openSource,
+  readDocuments,
+  scanSubject,
+} from '../jetstream/index.ts';
+import type { Probes } from '../service/admin.ts';
+import type { Log } from '../service/log.ts';
+import type { Metrics } from '../service/metrics.ts';
+import { acknowledgedBefore } from './acknowledged.ts';
+import type { WriterSettings } from './config.ts';
+import { DeadLetters } from './dead-letters.ts';
+import { Drops } from './drops.ts';
+import { IndexNames } from './index-names.ts';
+import { Intake } from './intake.ts';
+import { LateWrites } from './late.ts';
+import { Observer } from './observer.ts';
+import { bytesOf, openItems, type WriteItem } from './open.ts';
+import { Target } from './target.ts';
+
+export type Peers = { client: ElasticClient; server: Server; link: NatsLink };
+
+const lagEveryMs = 1_000;
+const dropsEveryMs = 250;
+
+/** Connects to both sides; throws what a user can act on. */
+export async function connectPeers(settings: WriterSettings, log: Log): Promise<Peers> {
+  const client = createClient({
+    ...clientOptionsOf(settings),
+    connectionsPerHost: settings.bulkConcurrency + 4,
+    onHostSkipped: (host, pauseMs, reason) => log.warn({ host, pauseMs, reason }, 'a target host is skipped for a while'),
+  });
+  try {
+    const server = await identify(client);
+    if (server.warning !== undefined) log.warn(server.warning);
+    const link = await connectNats(natsSettingsOf(settings, 'es-writer'), {
+      onState: (state) => log.info({ server: state.server }, `NATS ${state.is}`),
+    });
+    return { client, server, link };
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+}
+
+/** es-writer at work: the pump between the stream and the target, and what stands beside it. */
+export class EsWriter {
+  readonly #settings: WriterSettings;
+  readonly #log: Log;
+  readonly #peers: Peers;
+  readonly #observer: Observer;
+  readonly #source: JetStreamSource;
+  readonly #letters: DeadLetters;
+  readonly #drops: Drops;
+  readonly #pump: Pump<WriteItem>;
+  readonly #names: IndexNames;
+  readonly #captured = new WeakMap<Message, number>();
+  readonly #stopping = new AbortController();
+
+  /** Makes what is missing: the stream, the consumer, the stream of dead letters. Throws STREAM_*, CONSUMER_SHAPE, NATS_*, ES_*. */
+  static async open(settings: WriterSettings, log: Log, metrics: Metrics): Promise<EsWriter> {
+    const peers = await connectPeers(settings, log);
+    const { link, client } = peers;
+    try {
+      const observer = new Observer(log, metrics);
+      const made = await ensureChangeStream(link, {
+        name: settings.stream,
+        replicas: settings.streamReplicas,
+        ...(settings.streamMaxBytes === undefined ? {} : { maxBytes: settings.streamMaxBytes }),
+      });
+      for (const warning of made.warnings) log.warn({ stream: settings.stream }, warning);
+      const origin = { stream: settings.stream, consumer: settings.consumer, hosts: client.hosts };
+      const letters = await DeadLetters.open(link, { name: settings.dlqStream, replicas: settings.streamReplicas }, origin);
+      const source = await openSource(
+        link,
+        {
+          stream: settings.stream,
+          consumer: settings.consumer,
+          filterSubjects: settings.filterSubjects,
+          ackWaitMs: settings.ackWait,
+          windowMessages: settings.inflightFramesMax,
+          windowBytes: Math.ceil(settings.inflightBytesMax / 4),
+        },
+        { onWarning: (warning) => observer.notice(warning) },
+      );
+      return new EsWriter(settings, log, metrics, peers, observer, source, letters);
+    } catch (error) {
+      await client.close();
+      await link.close();
+      throw error;
+    }
+  }
+
+  private constructor(
+    settings: WriterSettings,
+    log: Log,
+    metrics: Metrics,
+    peers: Peers,
+    observer: Observer,
+    source: JetStreamSource,
+    letters: DeadLetters,
+  ) {
+    this.#settings = settings;
+    this.#log = log;
+    this.#peers = peers;
+    this.#observer = observer;
+    this.#source = source;
+    this.#letters = letters;
+    this.#names = new IndexNames(settings.rename);
+    this.#drops = this.#openDrops();
+    this.#pump = new Pump(this.#stages(), this.#limits(), {
+      onRetry: (items) => observer.retried(items),
+      onBlocked: (error) => observer.trouble('target', error),
+      onDeadLetter: (refusal) => observer.deadLetter(refusal),
+      onSettled: (message) => observer.settled(this.#captured.get(message) ?? 0),
+    });
+    metrics.beforeScrape(() => observer.measure(this.#pump.stats, source.outstanding, letters.trouble !== undefined));
+  }
+
+  /** Until `stop()`; throws what cannot be mended from here. */
+  async run(): Promise<void> {
+    const { client, server, link } = this.#peers;
+    const { stream, consumer } = this.#settings;
+    const target = `${server.distribution} ${server.version.text}`;
+    this.#log.info({ target, hosts: client.hosts, stream, consumer, nats: link.server }, 'writing');
+    void this.#watchLag();
+    try {
+      await this.#pump.run();
+    } finally {
+      this.#stopping.abort();
+      this.#letters.abandon();
+      await this.#drops.stop();
+      await this.#letters.close();
+      await client.close();
+      await link.close();
+    }
+  }
+
+  /** Writes what is held, gives the rest back; `run` ends then. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    // The drain ends in time even if target or dead-letter stream hang: what is not settled by then comes again.
+    const enough = setTimeout(() => this.#pump.abandon(), this.#settings.drainTimeout * 0.8);
+    enough.unref();
+    await this.#pump.stop();
+  }
+
+  get probes(): Probes {
+    return { live: () => [], ready: () => this.#notReady(), stats: () => this.#stats() };
+  }
+
+  #notReady(): string[] {
+    const reasons: string[] = [];
+    if (!this.#peers.link.connected) reasons.push('not connected to NATS: see --nats-url (NATS_URL)');
+    reasons.push(...this.#observer.troubles);
+    const { trouble } = this.#letters;
+    if (trouble !== undefined) reasons.push(`${trouble}: see --dlq-stream (DLQ_STREAM)`);
+    return reasons;
+  }
+
+  #stats(): object {
+    const { client, server, link } = this.#peers;
+    return {
+      target: { hosts: client.hosts, distribution: server.distribution, version: server.version.text },
+      nats: { server: link.server, connected: link.connected },
+      stream: this.#settings.stream,
+      consumer: this.#settings.consumer,
+      ...this.#observer.stats(),
+      held: this.#pump.stats,
+      outstanding: this.#source.outstanding,
+      drops: this.#drops.waiting,
+    };
+  }
+
+  #limits(): PumpLimits {
+    const {
+      batchSize,
+      bulkBytesMax,
+      flushAfter,
+      bulkConcurrency,
+      inflightBytesMax,
+      retryMin,
+      retryMax,
+      retryAttemptsMax,
+      ackWait,
+    } = this.#settings;
+    return {
+      batch: { itemsMax: batchSize, bytesMax: bulkBytesMax, ageMsMax: flushAfter },
+      concurrencyMax: bulkConcurrency,
+      // The stream's messages are held until they are acknowledged, beside what they open to.
+      heldBytesMax: Math.floor((inflightBytesMax * 3) / 4),
+      retry: { minMs: retryMin, maxMs: retryMax },
+      attemptsMax: retryAttemptsMax,
+      workingEveryMs: Math.ceil(ackWait / 3),
+    };
+  }
+
+  #stages(): PumpStages<WriteItem> {
+    const documents = readDocuments(this.#peers.link);
+    const intake = new Intake({
+      source: this.#source,
+      workingEveryMs: Math.ceil(this.#settings.ackWait / 3),
+      divert: (delivery) => {
+        this.#observer.received(delivery.message);
+        return this.#drops.take(delivery);
+      },
+      now: Date.now,
+    });
+    const target = this.#openTarget();
+    return {
+      source: intake,
+      open: async (message) => {
+        const items = await openItems(message, documents, intake.firstDelivered(message));
+        this.#captured.set(message, items[0]?.event.ts ?? 0);
+        return items;
+      },
+      bytesOf,
+      deliver: (items) => target.deliver(items),
+      deadLetter: async (message, item, refusal) => {
+        if (item === undefined) {
+          this.#observer.foreign();
+          this.#observer.refused({ subject: message.subject }, refusal);
+          await this.#letters.keep({ is: 'unreadable' }, message, refusal);
+          return;
+        }
+        const { event } = item;
+        this.#observer.refused({ index: event.index, id: event.id }, refusal);
+        const targetIndex = this.#names.target(event.index).name;
+        await this.#letters.keep({ is: 'change', event, targetIndex }, message, refusal);
+      },
+    };
+  }
+
+  #openTarget(): Target {
+    const { client, link } = this.#peers;
+    const { stream, filterSubjects, bulkBytesMax, esTimeout, gcDeletes } = this.#settings;
+    const observer = this.#observer;
+    const targetOf = (index: string): string => this.#names.target(index).name;
+    const writer = new BulkWriter({
+      client,
+      indexOf: targetOf,
+      bodyBytesMax: bulkBytesMax,
+      timeoutMs: esTimeout,
+      gcDeletes: new GcDeletes({ client, wantedMs: gcDeletes, onFact: (fact) => observer.gcDeletes(fact) }),
+      onBulk: (bulk) => observer.bulk(bulk),
+    });
+    const late = new LateWrites({
+      scan: (subject, afterSequence, onMessage) =>
+        scanSubject(link, { stream, subject, afterSequence, onMessage, signal: this.#stopping.signal }),
+      horizonMs: (index) => observer.gcDeletesOf(targetOf(index)) / 2,
+      filterSubjects,
+      now: Date.now,
+      onScan: (scanned) => observer.scanned(scanned),
+    });
+    return new Target({
+      writer,
+      late,
+      hosts: client.hosts,
+      onOutcomes: (items, outcomes) => observer.outcomes(items, outcomes),
+      onLate: (counts) => observer.late(counts),
+    });
+  }
+
+  #openDrops(): Drops {
+    const { client, link } = this.#peers;
+    const { stream, consumer, ackWait, filterSubjects } = this.#settings;
+    return new Drops({
+      client,
+      names: this.#names,
+      allBefore: (sequence) => acknowledgedBefore(link, { stream, consumer, filterSubjects }, sequence),
+      deadLetter: async (letter, message, refusal) => {
+        this.#observer.refused({ subject: message.subject }, refusal);
+        await this.#letters.keep(letter, message, refusal);
+        this.#observer.deadLetter(refusal);
+      },
+      onDropped: ({ index }, target) => {
+        this.#observer.trouble('index deletes', undefined);
+        this.#observer.dropped(index, target);
+      },
+      onTrouble: (error) => this.#observer.trouble('index deletes', error),
+      everyMs: dropsEveryMs,
+      workingEveryMs: Math.ceil(ackWait / 3),
+    });
+  }
+
+  async #watchLag(): Promise<void> {
+    while (!this.#stopping.signal.aborted) {
+      try {
+        this.#observer.lag(await this.#source.lag());
+        this.#observer.trouble('consumer', undefined);
+      } catch (error) {
+        if (!this.#stopping.signal.aborted && this.#peers.link.connected) this.#observer.trouble('consumer', error);
+      }
+      await pause(lagEveryMs, this.#stopping.signal);
+    }
+  }
+}
