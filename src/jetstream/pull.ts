@@ -46,16 +46,13 @@ export class Pull {
     return this.leftMessages > 0;
   }
 
-  ask(messages: number, bytes: number): void {
+  /** Without `waits`, the request ends when nothing more is there. */
+  ask(messages: number, bytes: number, { waits } = { waits: true }): void {
     this.leftMessages = messages;
     this.leftBytes = bytes;
     this.#heardAt = this.#clock.now();
-    const request = {
-      batch: messages,
-      max_bytes: bytes,
-      expires: expiresMs * nanosPerMs,
-      idle_heartbeat: heartbeatMs * nanosPerMs,
-    };
+    const patience = { expires: expiresMs * nanosPerMs, idle_heartbeat: heartbeatMs * nanosPerMs };
+    const request = { batch: messages, max_bytes: bytes, ...(waits ? patience : { no_wait: true }) };
     this.#link.connection.publish(this.subject, JSON.stringify(request), { reply: this.#inbox + ++this.#request });
   }
 
@@ -105,8 +102,8 @@ export class Pull {
     if (this.open) {
       this.leftMessages--;
       this.leftBytes -= bytes;
-      // At the byte the server ends the request without a word.
-      if (this.leftBytes <= 0) this.leftMessages = 0;
+      // At the last message, and at the last byte, the server ends the request without a word.
+      if (this.leftMessages <= 0 || this.leftBytes <= 0) this.drop();
     }
     this.#events.onMessage(received, origin, bytes);
     if (!this.open) this.#events.onEnd(undefined);
