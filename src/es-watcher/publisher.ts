@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib';
 import { encodeDrop } from '../core/drop.ts';
 import type { ChangeEvent, DocumentOperation, IndexDrop } from '../core/event.ts';
 import { encodingHeader, type Frame, type FrameLimits, packFrames, sealFrame } from '../core/frame.ts';
+import { Slots } from '../core/slots.ts';
 import type { ChangeBatch, Stored } from '../core/strategy.ts';
 import { encodeSubject } from '../core/subject.ts';
 import type { Documents, JetStreamSink } from '../jetstream/index.ts';
@@ -28,12 +29,15 @@ export type PublisherParts = {
   now: () => number;
 };
 
+const sealedAtOnce = 4;
 /** Left free in a message for its headers. */
 const headerRoomBytes = 4096;
 
 /** Turns batches of changes into frames, and frames into messages of the stream. */
 export class Publisher {
   readonly #parts: PublisherParts;
+  /** Every compression holds a few MB while it waits for a thread. */
+  readonly #sealing = new Slots(sealedAtOnce);
   readonly #events: PublisherEvents;
 
   constructor(parts: PublisherParts, events: PublisherEvents = {}) {
@@ -57,7 +61,7 @@ export class Publisher {
   }
 
   async #publishFrame(packed: Frame, events: readonly ChangeEvent[], origin: string): Promise<number> {
-    const frame = await sealFrame(packed, this.#parts.limits);
+    const frame = await this.#sealing.run(() => sealFrame(packed, this.#parts.limits));
     if (frame.payload.length + headerRoomBytes > this.#parts.maxPayload) return this.#publishInParts(events, origin);
     const first = events[0]!;
     const startedAt = this.#parts.now();

@@ -25,7 +25,7 @@ const houseKeepingEveryMs = 5_000;
 const trimEveryMs = 60_000;
 /** Documents put into the object store whose message never followed: a crash lies between. */
 const orphansAfterMs = 3_600_000;
-const pagesMax = 8;
+const pagesMax = 4;
 
 /**
  * The work between two looks at the stream's identity. It ends with an error when the stream turns out to be another one, or to have lost
