@@ -34,6 +34,7 @@ export class Metrics {
   readonly #instruments: AnyInstrument[] = [];
   readonly #beforeScrape: (() => void)[] = [];
   #registry: Promise<Registry> | undefined;
+  #loaded: Registry | undefined;
 
   /** `program` gives the prefix: es-watcher's metrics begin with `es_watcher_`. */
   constructor(program: string) {
@@ -94,6 +95,7 @@ export class Metrics {
       const registry = new Registry();
       collectDefaultMetrics({ register: registry });
       for (const instrument of this.#instruments) registry.registerMetric(exposed(instrument));
+      this.#loaded = registry;
       return registry;
     });
     return this.#registry;
@@ -101,6 +103,8 @@ export class Metrics {
 
   #add<I extends AnyInstrument>(instrument: I): I {
     this.#instruments.push(instrument);
+    // A program makes its metrics when it is connected, which may be after the first scrape.
+    this.#loaded?.registerMetric(exposed(instrument));
     return instrument;
   }
 }
