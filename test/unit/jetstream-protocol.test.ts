@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { readOrigin } from '../../src/jetstream/delivery.ts';
+import { Fifo } from '../../src/jetstream/fifo.ts';
+import { parseServers } from '../../src/jetstream/nats-url.ts';
+import { pubAckReader } from '../../src/jetstream/puback.ts';
+import { checkName, covers, overlaps } from '../../src/jetstream/subjects.ts';
+
+describe('publish acknowledgements', () => {
+  const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+  it('reads plain ones, duplicates, other streams, errors and long sequences alike before and after it has learnt the form', () => {
+    const read = pubAckReader();
+    for (let round = 0; round < 2; round++) {
+      const stored = (sequence: number, stream = 'S', duplicate = false) => ({ is: 'stored', stream, sequence, duplicate });
+      assert.deepEqual(read(bytes('{"stream":"S","seq":7}')), stored(7));
+      assert.deepEqual(read(bytes('{"stream":"S", "seq":8}')), stored(8));
+      assert.deepEqual(read(bytes('{"stream":"S","seq":123456789012345}')), stored(123456789012345));
+      assert.deepEqual(read(bytes('{"stream":"S","seq":9007199254740991}')), stored(9007199254740991));
+      assert.deepEqual(read(bytes('{"stream":"S","seq":9,"duplicate": true}')), stored(9, 'S', true));
+      assert.deepEqual(read(bytes('{"stream":"T","seq":10}')), stored(10, 'T'));
+      assert.deepEqual(read(bytes('{"stream":"S","domain":"hub","seq":11}')), stored(11));
+      assert.deepEqual(
+        read(bytes('{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"},"stream":"S","seq":0}')),
+        { is: 'refused', code: 503, apiCode: 10077, reason: 'maximum bytes exceeded' },
+      );
+      for (const odd of ['', '{}', '{"stream":"S","seq":}', '{"stream":"S","seq":1x}', '+OK'])
+        assert.equal(read(bytes(odd)), undefined);
+    }
+  });
+});
+
+describe('reply subjects of deliveries', () => {
+  it('reads both forms', () => {
+    assert.deepEqual(readOrigin('$JS.ACK.S.d.1.13.2.1795268856023186310.4'), {
+      sequence: 13,
+      timestamp: 1795268856023,
+      deliveries: 1,
+    });
+    assert.deepEqual(readOrigin('$JS.ACK.hub.ACCHASH.S.d.3.13.2.1795268856023186310.4'), {
+      sequence: 13,
+      timestamp: 1795268856023,
+      deliveries: 3,
+    });
+    assert.deepEqual(readOrigin('$JS.ACK._.ACCHASH.S.d.3.13.2.1795268856023186310.4.rnd'), {
+      sequence: 13,
+      timestamp: 1795268856023,
+      deliveries: 3,
+    });
+  });
+
+  it('takes nothing else for one', () => {
+    for (const reply of ['', '_INBOX.a.1', '$JS.ACK.S.d.1', '$JS.ACK.S.d.x.13.2.1.4']) assert.equal(readOrigin(reply), undefined);
+  });
+});
+
+describe('subjects', () => {
+  it('knows which pattern covers and which overlaps', () => {
+    const cases: [string, string, boolean, boolean][] = [
+      ['es.>', 'es.a.b', true, true],
+      ['es.>', 'es.>', true, true],
+      ['es.>', 'es', false, false],
+      ['es.*', 'es.a', true, true],
+      ['es.*', 'es.a.b', false, false],
+      ['es.*.x', 'es.a.>', false, true],
+      ['es.a', 'es.*', false, true],
+      ['dlq.es.>', 'es.>', false, false],
+      ['>', 'es.>', true, true],
+    ];
+    for (const [pattern, subject, covered, overlapping] of cases) {
+      assert.equal(covers(pattern, subject), covered, `${pattern} covers ${subject}`);
+      assert.equal(overlaps(pattern, subject), overlapping, `${pattern} overlaps ${subject}`);
+      assert.equal(overlaps(subject, pattern), overlapping, `${subject} overlaps ${pattern}`);
+    }
+  });
+
+  it('refuses names the server would refuse, naming the setting', () => {
+    checkName('ES_CHANGES-1', '--stream');
+    for (const name of ['', 'a.b', 'a b', 'a*', '>', 'a/b']) {
+      assert.throws(
+        () => checkName(name, '--stream (STREAM)'),
+        (error: Error & { code?: string; hint?: string }) => {
+          assert.equal(error.code, 'NAME_INVALID');
+          assert.match(error.hint ?? '', /--stream/);
+          return true;
+        },
+      );
+    }
+  });
+});
+
+describe('NATS URLs', () => {
+  it('takes hosts, ports, schemes and percent-encoded credentials apart', () => {
+    assert.deepEqual(parseServers(['nats://a', 'nats://b:4333', 'c', '[::1]:4300']), {
+      servers: ['a:4222', 'b:4333', 'c:4222', '[::1]:4300'],
+      tls: false,
+    });
+    assert.deepEqual(parseServers(['tls://me:p%40ss@a:1']), { servers: ['a:1'], tls: true, user: 'me', password: 'p@ss' });
+    assert.deepEqual(parseServers(['nats://t0ken@a', 'nats://b']), { servers: ['a:4222', 'b:4222'], tls: false, token: 't0ken' });
+  });
+
+  it('refuses what it cannot use without showing a password', () => {
+    const bad = [
+      ['ws://me:secret@a'],
+      ['nats://me:secret@'],
+      ['nats://me:secret@a:70000'],
+      ['nats://u:secret@a', 'nats://v:secret@b'],
+      [],
+    ];
+    for (const urls of bad) {
+      assert.throws(
+        () => parseServers(urls),
+        (error: Error & { code?: string }) => {
+          assert.equal(error.code, 'NATS_URL_INVALID', urls.join());
+          assert.ok(!error.message.includes('secret'), error.message);
+          return true;
+        },
+      );
+    }
+  });
+});
+
+describe('the queue', () => {
+  it('gives back in order, over many more items than it keeps room for', () => {
+    const queue = new Fifo<number>();
+    let taken = 0;
+    for (let item = 1; item <= 10_000; item++) {
+      queue.push(item);
+      if (item % 3 !== 0) assert.equal(queue.shift(), ++taken);
+    }
+    assert.equal(queue.size, 10_000 - taken);
+    assert.deepEqual([...queue].slice(0, 2), [taken + 1, taken + 2]);
+    while (queue.size > 0) assert.equal(queue.shift(), ++taken);
+    assert.equal(queue.shift(), undefined);
+    assert.equal(taken, 10_000);
+  });
+});
