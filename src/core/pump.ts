@@ -1,6 +1,7 @@
 import { type BackoffLimits, backoffMs, type Chance, pause } from './backoff.ts';
 import { Batcher, type BatchLimits } from './batch.ts';
 import { describeError, GatewayError, isTransient } from './errors.ts';
+import { type Held, HeldMessages } from './held.ts';
 import type { Delivery, Message, MessageSource, Outcome, Refusal } from './strategy.ts';
 
 /** What a program does with messages; the pump does the rest. */
@@ -40,8 +41,6 @@ export type PumpEvents = {
   onSettled?(message: Message): void;
 };
 
-/** A message on its way: acknowledged when its last item is settled (invariant 1). */
-type Held = { delivery: Delivery; left: number; bytes: number; acknowledging: boolean };
 /** `attempts` lengthen the pause; `answers` are the tries that reached the other side, and only they are limited. */
 type Piece<Item> = { item: Item; held: Held; attempts: number; answers: number };
 
@@ -52,10 +51,9 @@ export class Pump<Item> {
   readonly #events: PumpEvents;
   readonly #chance: Chance;
   readonly #batcher: Batcher<Piece<Item>>;
-  readonly #held = new Set<Held>();
+  readonly #held: HeldMessages;
   readonly #stopping = new AbortController();
   readonly #tasks = new Set<Promise<void>>();
-  #heldBytes = 0;
   #inFlight = 0;
   #retrying = 0;
   #concurrency: number;
@@ -63,7 +61,6 @@ export class Pump<Item> {
   #abandoned = false;
   #flushTimer: NodeJS.Timeout | undefined;
   #idleCheck = false;
-  #roomWaiters: (() => void)[] = [];
   #failure: unknown;
 
   constructor(stages: PumpStages<Item>, limits: PumpLimits, events: PumpEvents = {}, chance: Chance = Math.random) {
@@ -72,6 +69,7 @@ export class Pump<Item> {
     this.#events = events;
     this.#chance = chance;
     this.#concurrency = limits.concurrencyMax;
+    this.#held = new HeldMessages((message) => events.onSettled?.(message));
     this.#batcher = new Batcher(limits.batch, (piece) => stages.bytesOf(piece.item));
   }
 
@@ -85,7 +83,7 @@ export class Pump<Item> {
   } {
     return {
       heldMessages: this.#held.size,
-      heldBytes: this.#heldBytes,
+      heldBytes: this.#held.bytes,
       inFlight: this.#inFlight,
       retrying: this.#retrying,
       concurrency: this.#concurrency,
@@ -95,9 +93,7 @@ export class Pump<Item> {
 
   /** Runs until `stop()` or until the source ends; resolves when everything held is settled or given back. */
   async run(): Promise<void> {
-    const keepAlive = setInterval(() => {
-      for (const held of this.#held) held.delivery.working();
-    }, this.#limits.workingEveryMs);
+    const keepAlive = setInterval(() => this.#held.working(), this.#limits.workingEveryMs);
     try {
       for await (const delivery of this.#stages.source) {
         await this.#take(delivery);
@@ -109,22 +105,22 @@ export class Pump<Item> {
     }
     clearInterval(keepAlive);
     clearTimeout(this.#flushTimer);
-    for (const held of this.#held) this.#giveBack(held);
+    this.#held.giveBackAll();
     if (this.#failure !== undefined) throw this.#failure;
   }
 
   /** Takes no more, delivers what it has, and gives back what would have to wait for another try. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#wake();
+    this.#held.wake();
     await this.#stages.source.stop();
-    this.#wake();
+    this.#held.wake();
   }
 
   /** Ends a drain that takes too long: gives back everything at once. What is on its way may still take effect, and comes again. */
   abandon(): void {
     this.#abandoned = true;
-    this.#wake();
+    this.#held.wake();
   }
 
   async #take(delivery: Delivery): Promise<void> {
@@ -137,10 +133,8 @@ export class Pump<Item> {
       else this.#track(this.#refuseMessage(delivery, error));
       return;
     }
-    const held: Held = { delivery, left: items.length, bytes: 0, acknowledging: false };
-    for (const item of items) held.bytes += this.#stages.bytesOf(item);
-    this.#heldBytes += held.bytes;
-    this.#held.add(held);
+    const bytes = items.reduce((sum, item) => sum + this.#stages.bytesOf(item), 0);
+    const held = this.#held.hold(delivery, items.length, bytes);
     if (items.length === 0) this.#settle(held);
     for (const item of items) {
       this.#batcher.add({ item, held, attempts: 0, answers: 0 });
@@ -193,7 +187,7 @@ export class Pump<Item> {
     this.#events.onOutcomes?.(outcomes, performance.now() - startedAt);
     this.#sort(batch, outcomes);
     this.#flush();
-    this.#wake();
+    this.#held.wake();
   }
 
   #sort(batch: readonly Piece<Item>[], outcomes: readonly Outcome[]): void {
@@ -235,7 +229,7 @@ export class Pump<Item> {
     await pause(backoffMs(Math.max(...pieces.map((p) => p.attempts)), this.#limits.retry, this.#chance), this.#stopping.signal);
     this.#retrying -= pieces.length;
     if (this.#stopping.signal.aborted) {
-      for (const held of new Set(pieces.map((p) => p.held))) this.#giveBack(held);
+      for (const held of new Set(pieces.map((p) => p.held))) this.#held.giveBack(held);
       return;
     }
     for (const piece of pieces) this.#batcher.add(piece);
@@ -247,8 +241,7 @@ export class Pump<Item> {
   }
 
   async #refuseMessage(delivery: Delivery, error: unknown): Promise<void> {
-    const held: Held = { delivery, left: 0, bytes: 0, acknowledging: false };
-    this.#held.add(held);
+    const held = this.#held.hold(delivery, 0, 0);
     const refusal = { status: 0, type: error instanceof GatewayError ? error.code : 'UNREADABLE', reason: describeError(error) };
     if (await this.#keepLetter(held, undefined, refusal)) this.#settle(held);
   }
@@ -265,7 +258,7 @@ export class Pump<Item> {
       }
       await pause(backoffMs(attempt, this.#limits.retry, this.#chance), this.#stopping.signal);
       if (!this.#stopping.signal.aborted) continue;
-      this.#giveBack(held);
+      this.#held.giveBack(held);
       return false;
     }
   }
@@ -276,62 +269,26 @@ export class Pump<Item> {
   }
 
   #settle(held: Held): void {
-    if (!this.#held.has(held)) return;
-    held.acknowledging = true;
-    this.#track(this.#acknowledge(held));
-  }
-
-  async #acknowledge(held: Held): Promise<void> {
-    try {
-      await held.delivery.ack();
-      this.#events.onSettled?.(held.delivery.message);
-    } catch (error) {
-      // The effect is durable and only its acknowledgement is lost: the message comes again, and finds its work done.
-      if (!isTransient(error)) throw error;
-    } finally {
-      this.#release(held);
-    }
-  }
-
-  #giveBack(held: Held): void {
-    if (!this.#held.has(held) || held.acknowledging) return;
-    held.delivery.retryLater(0);
-    this.#release(held);
+    this.#track(this.#held.acknowledge(held));
   }
 
   /** The other side takes nothing and the program stops: what waits for a turn need not find out one by one. */
   #giveBackWaiting(): void {
-    while (this.#batcher.length > 0) for (const piece of this.#batcher.take()) this.#giveBack(piece.held);
-  }
-
-  #release(held: Held): void {
-    if (!this.#held.delete(held)) return;
-    this.#heldBytes -= held.bytes;
-    this.#wake();
+    while (this.#batcher.length > 0) for (const piece of this.#batcher.take()) this.#held.giveBack(piece.held);
   }
 
   /** Resolves when there is room for another message (invariant 8). */
   async #room(): Promise<void> {
-    while (this.#heldBytes >= this.#limits.heldBytesMax && this.#failure === undefined && !this.#stopping.signal.aborted)
-      await this.#change();
+    while (this.#held.bytes >= this.#limits.heldBytesMax && this.#failure === undefined && !this.#stopping.signal.aborted)
+      await this.#held.change();
   }
 
   async #drain(): Promise<void> {
     while (this.#held.size > 0 || this.#inFlight > 0 || this.#tasks.size > 0) {
       if (this.#failure !== undefined || this.#abandoned) return;
       this.#flush();
-      await this.#change();
+      await this.#held.change();
     }
-  }
-
-  #change(): Promise<void> {
-    return new Promise((resolve) => this.#roomWaiters.push(resolve));
-  }
-
-  #wake(): void {
-    const waiters = this.#roomWaiters;
-    this.#roomWaiters = [];
-    for (const wake of waiters) wake();
   }
 
   #block(error: unknown): void {
@@ -357,7 +314,7 @@ export class Pump<Item> {
       })
       .finally(() => {
         this.#tasks.delete(tracked);
-        this.#wake();
+        this.#held.wake();
       });
     this.#tasks.add(tracked);
   }
