@@ -14,6 +14,8 @@ if ! command -v npm >/dev/null 2>&1; then
   exit 1
 fi
 echo "npm packages … fetching"
-scripts/node.sh --with npm ci --no-audit --no-fund --loglevel=error
+# Not `npm ci`: the lockfile of a registry that lacks the binaries of some other platform leaves them out, and `ci` then refuses it
+# on every platform. This installs the same versions, and changes neither package.json nor the lockfile.
+scripts/node.sh --with npm install --no-save --no-audit --no-fund --loglevel=error
 touch "$done"
 scripts/node.sh -p '`Node ${process.version} and npm packages … ok`'
