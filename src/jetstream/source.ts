@@ -159,6 +159,9 @@ class Source implements JetStreamSource, Settlement {
     this.#cancelWatch?.();
     this.#unwatch();
     await Promise.all(this.#pulls.map((pull) => pull.close().catch(() => undefined)));
+    // Asked for the consumer, the server forgets requests that nobody listens to any more. Otherwise it would try the first message given back
+    // on one of them, and keep it for the ack wait (seen with 2.15).
+    if (this.#ready.size > 0 && this.#link.connected) await findConsumer(this.#link, this.#settings).catch(() => undefined);
     // What nobody has taken yet goes back at once, for another source or the next start.
     for (let unread = this.#ready.shift(); unread !== undefined; unread = this.#ready.shift()) this.giveBack(unread, 0);
     for (const waiting of this.#waiting.splice(0)) waiting.resolve({ done: true, value: undefined });
@@ -167,7 +170,7 @@ class Source implements JetStreamSource, Settlement {
 
   async acknowledge(delivery: ReceivedDelivery): Promise<void> {
     try {
-      await this.#acks.ack(delivery.reply);
+      await this.#acks.ack(delivery.message.sequence, delivery.reply);
     } finally {
       this.#release(delivery);
     }
@@ -195,6 +198,7 @@ class Source implements JetStreamSource, Settlement {
 
   #receive(received: Msg, origin: Origin, bytes: number): void {
     this.#suspects = 0;
+    this.#acks.delivered(origin.sequence);
     const delivery = new ReceivedDelivery(receivedMessage(received, origin), received.reply ?? '', bytes, this);
     this.#messages++;
     this.#bytes += bytes;
@@ -279,6 +283,8 @@ class Source implements JetStreamSource, Settlement {
     let missing = false;
     for (let attempt = 1; !this.#stopping && this.#failure === undefined; attempt++) {
       try {
+        // Before the consumer is asked for: that makes the server forget the requests of the connection before.
+        this.#dropRequests();
         const { info, was } = await ensureConsumer(this.#link, this.#settings);
         if (missing) this.#warn('STREAM_BACK', `stream ${this.#settings.stream} is there again`, 'nothing to do');
         if (info.created !== this.#created) {
@@ -301,13 +307,17 @@ class Source implements JetStreamSource, Settlement {
         await pause(this.#clock, backoffMs(attempt, restore));
       }
     }
+    this.#dropRequests();
+    this.#restoring = false;
+    this.#refill();
+  }
+
+  #dropRequests(): void {
     for (const pull of this.#pulls) {
       if (this.#reconnected) pull.renew();
       else pull.drop();
     }
     this.#reconnected = false;
-    this.#restoring = false;
-    this.#refill();
   }
 
   #warn(code: string, text: string, hint: string): void {
