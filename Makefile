@@ -20,10 +20,9 @@ test: setup ## run all tests on real servers (ONLY=unit or another folder, FILES
 	@$(NODE) scripts/test.ts $(ONLY) $(FILES)
 
 lint: setup ## check style, format, types and dead code
-	@$(NODE) --with oxlint --type-aware --deny-warnings
-	@$(NODE) --with oxfmt --check
-	@$(NODE) --with tsc --noEmit
-	@$(NODE) --with knip
+	@failed=0; for tool in 'oxlint --type-aware' 'oxfmt --check' 'tsc --noEmit' knip; do \
+	  echo "$$tool"; $(NODE) --with $$tool || failed=1; \
+	done; exit $$failed
 
 bench: setup ## run all benchmarks
 	@$(NODE) bench/run.ts
