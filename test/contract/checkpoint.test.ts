@@ -98,22 +98,28 @@ function checkpointSuite(name: string, open: () => { checkpoint: Checkpoint; end
     );
 
     it(
-      'keeps deletes until every consumer has them, and routed ones for a day',
+      'keeps deletes until every consumer has them, and where there is routing for a day',
       withCheckpoint((checkpoint) => {
         const incarnation = checkpoint.addIncarnation('index', 'uuid', 1000);
-        const plain = { seqNo: 1, id: 'plain', routing: undefined, version: 3 };
-        const routed = { seqNo: 1, id: 'routed', routing: 'r', version: 5 };
-        const newer = { seqNo: 9, id: 'newer', routing: undefined, version: 19 };
+        const [early, late] = [
+          { seqNo: 1, id: 'early', routing: undefined, version: 3 },
+          { seqNo: 9, id: 'late', routing: 'r', version: 19 },
+        ];
         checkpoint.transaction(true, () => {
-          checkpoint.logDeletions(incarnation, [plain, routed], 10, 0);
-          checkpoint.logDeletions(incarnation, [newer], 20, 0);
+          checkpoint.logDeletions(incarnation, [early], 10, 0);
+          checkpoint.logDeletions(incarnation, [late], 20, 0);
         });
         checkpoint.transaction(true, () => checkpoint.trim(10, 1000));
-        assert.deepEqual(checkpoint.deletionsAfter(0)[0]?.deletions, [routed, newer]);
-        assert.equal(checkpoint.departedVersion(incarnation, 'routed'), 5);
-        assert.equal(checkpoint.departedVersion(incarnation, 'newer'), undefined);
-        checkpoint.transaction(true, () => checkpoint.trim(10, 25 * 3_600_000));
-        assert.deepEqual(checkpoint.deletionsAfter(0)[0]?.deletions, [newer]);
+        assert.deepEqual(checkpoint.deletionsAfter(0)[0]?.deletions, [late]);
+        assert.equal(checkpoint.departedVersion(incarnation, 'late'), -1);
+        checkpoint.transaction(true, () => checkpoint.setRouted(incarnation));
+        checkpoint.transaction(true, () => checkpoint.logDeletions(incarnation, [early, late], 30, 0));
+        checkpoint.transaction(true, () => checkpoint.trim(30, 1000));
+        assert.deepEqual(checkpoint.deletionsAfter(0)[0]?.deletions, [early, late]);
+        assert.equal(checkpoint.departedVersion(incarnation, 'early'), 3);
+        assert.ok(checkpoint.hasDeparted(incarnation));
+        checkpoint.transaction(true, () => checkpoint.trim(30, 25 * 3_600_000));
+        assert.ok(!checkpoint.hasDeparted(incarnation));
       }),
     );
 
