@@ -34,7 +34,7 @@ export type NatsSettings = {
   inboxPrefix?: string;
 };
 
-export type ConnectionState = { is: 'connected' | 'disconnected'; server: string };
+type ConnectionState = { is: 'connected' | 'disconnected'; server: string };
 
 /** `denied`: the server refused a publish or subscription for want of permission; nothing else answers such a publish. */
 export type LinkEvent = ConnectionState | { is: 'denied'; operation: 'publish' | 'subscription'; subject: string };

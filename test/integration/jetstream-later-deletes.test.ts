@@ -49,6 +49,10 @@ async function scan(afterSequence: number, subject = 'es.a.b.delete'): Promise<{
   return { messages, scanned };
 }
 
+function failing(): never {
+  throw new RangeError('mine');
+}
+
 describe('scanning a subject', () => {
   it('reads exactly what lies above a sequence, in order, and ends', async () => {
     await publish(3_000);
@@ -97,9 +101,6 @@ describe('scanning a subject', () => {
     const onMessage = (): void => stop.abort();
     const scanning = scanSubject(link, { stream, subject: 'es.>', afterSequence: 0, onMessage, signal: stop.signal });
     await assert.rejects(scanning, { code: 'SCAN_ABORTED' });
-    const failing = (): never => {
-      throw new RangeError('mine');
-    };
     await assert.rejects(scanSubject(link, { stream, subject: 'es.>', afterSequence: 0, onMessage: failing }), {
       name: 'RangeError',
     });
