@@ -22,7 +22,7 @@ export function fieldTest(condition: FieldCondition): (source: Uint8Array) => bo
 }
 
 /** JSON.parse, but integers that a double cannot hold become bigints. */
-export function parseExact(text: string): unknown {
+function parseExact(text: string): unknown {
   return JSON.parse(text, (_key, value: unknown, context?: { source?: string }) =>
     typeof value === 'number' && !Number.isSafeInteger(value) && context?.source !== undefined && /^-?\d+$/.test(context.source)
       ? BigInt(context.source)
@@ -34,7 +34,7 @@ export function parseExact(text: string): unknown {
  * Every value at a dotted path. Objects may spell a path with dots in a key (`{"a.b":1}`), nested (`{"a":{"b":1}}`) or both ways;
  * arrays are looked into.
  */
-export function valuesAt(document: unknown, path: string): unknown[] {
+function valuesAt(document: unknown, path: string): unknown[] {
   if (Array.isArray(document)) return document.flatMap((element) => valuesAt(element, path));
   if (typeof document !== 'object' || document === null) return [];
   let found: unknown[] = [];

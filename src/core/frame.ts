@@ -102,7 +102,7 @@ export async function openFrame(message: Message): Promise<ChangeEvent[]> {
 }
 
 /** The message's payload, decompressed. */
-export async function openPayload(message: Message): Promise<Uint8Array> {
+async function openPayload(message: Message): Promise<Uint8Array> {
   const encoding = message.headers.get(encodingHeader);
   if (encoding === undefined || encoding === '' || encoding === 'identity') return message.payload;
   if (encoding !== zstd) {

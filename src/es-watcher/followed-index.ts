@@ -66,10 +66,6 @@ export class FollowedIndex {
     return Promise.all(this.#tasks);
   }
 
-  shardKeys(): number[] {
-    return [...this.#followers.values()].map((f) => f.follower.state.key);
-  }
-
   /** What is known of a shard's history; undefined for a shard that was never seen. */
   historyOf(shard: number): string | undefined {
     return this.#known.get(shard)?.historyUuid;

@@ -23,7 +23,7 @@ export type Frame = {
 };
 
 /** A program at work. */
-export type Running = {
+type Running = {
   /** Finishes what is under way and takes nothing new. */
   stop(): Promise<void>;
   /** Resolves when there is nothing left to do, rejects when the work cannot go on. */

@@ -5,7 +5,7 @@ import type { ChangeEvent } from '../../src/core/event.ts';
 export const anyText = fc.string({ unit: 'binary', minLength: 1, maxLength: 40 });
 
 /** Document ids as a cluster takes them: any text of up to 512 bytes. */
-export const anyId = fc
+const anyId = fc
   .oneof(
     anyText,
     fc.string({ unit: 'binary', minLength: 1, maxLength: 512 }),
@@ -48,7 +48,7 @@ const jsonText = fc.letrec<{ value: string; object: string }>((tie) => ({
 })).object;
 
 /** A document's bytes on one line. */
-export const anySource = jsonText.map((text) => Buffer.from(text));
+const anySource = jsonText.map((text) => Buffer.from(text));
 
 const extra = fc.constantFrom('"new":{"a":[1,2.50]}', '"x":"\\u0000"', '"y":null,"z":9007199254740993');
 const counter = fc.nat({ max: 2 ** 40 });
