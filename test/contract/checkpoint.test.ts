@@ -6,20 +6,20 @@ import { describe, it } from 'node:test';
 import { Checkpoint } from '../../src/es-watcher/checkpoint.ts';
 import { blockWidth } from '../../src/es-watcher/rows.ts';
 
+const row = (seqNo: number) => ({ seqNo, id: `id-${seqNo}`, routing: undefined });
+const shardOf = (checkpoint: Checkpoint) => checkpoint.addShard(checkpoint.addIncarnation('index', 'uuid', 1000), 0, 'history');
+
 /** Every form of the checkpoint keeps the same promises. */
-function checkpointSuite(name: string, open: () => { checkpoint: Checkpoint; end(): void }): void {
+function checkpointSuite(name: string, open: () => { checkpoint: Checkpoint; end: () => void }): void {
   describe(`checkpoint ${name}`, () => {
     const withCheckpoint = (work: (checkpoint: Checkpoint) => void) => () => {
-      const { checkpoint, end } = open();
+      const opened = open();
       try {
-        work(checkpoint);
+        work(opened.checkpoint);
       } finally {
-        end();
+        opened.end();
       }
     };
-    const row = (seqNo: number, id = `id-${seqNo}`) => ({ seqNo, id, routing: undefined });
-    const shardOf = (checkpoint: Checkpoint) =>
-      checkpoint.addShard(checkpoint.addIncarnation('index', 'uuid', 1000), 0, 'history');
 
     it(
       'starts a shard before its first operation',
@@ -175,7 +175,7 @@ checkpointSuite('on a file', () => {
   const checkpoint = new Checkpoint(folder);
   return {
     checkpoint,
-    end() {
+    end: () => {
       checkpoint.close();
       rmSync(folder, { recursive: true });
     },
