@@ -12,7 +12,7 @@ import { firstSignal, type StopSignal } from './signals.ts';
 import { formatDuration } from './units.ts';
 
 /** What a program is given besides its settings. */
-export type Frame = {
+type Frame = {
   readonly version: string;
   readonly log: Log;
   readonly metrics: Metrics;

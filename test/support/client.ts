@@ -14,7 +14,7 @@ export type Habits = {
   /** About so many bytes a document of a bulk request; without it they are small. */
   bulkDocumentBytes?: number;
 };
-export type Deed =
+type Deed =
   | 'write'
   | 'writeAuto'
   | 'update'

@@ -14,7 +14,7 @@ import { until } from './until.ts';
 
 export type Letter = { subject: string; id: string | undefined; sequence: number; body: Record<string, unknown>; text: string };
 
-export const frameLimits: FrameLimits = { documentsMax: 50, bytesMax: 200_000, compressFromBytes: 4_096, compressLevel: 1 };
+const frameLimits: FrameLimits = { documentsMax: 50, bytesMax: 200_000, compressFromBytes: 4_096, compressLevel: 1 };
 
 /** A NATS server of its own, a target, and es-writer between them; the test is the publisher. */
 export class WriterRig {
