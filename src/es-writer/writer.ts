@@ -16,6 +16,7 @@ import { type Kit, openDrops, openTarget } from './parts.ts';
 import { connectPeers, type Peers } from './peers.ts';
 
 const lagEveryMs = 1_000;
+const closeWithinMs = 500;
 
 /** es-writer at work: the pump between the stream and the target, and what stands beside it. */
 export class EsWriter {
@@ -105,7 +106,8 @@ export class EsWriter {
       this.#letters.abandon();
       await this.#drops.stop();
       await this.#letters.close();
-      await client.close();
+      // A request that hangs would hold it up for longer than it is worth.
+      await Promise.race([client.close(), pause(closeWithinMs)]);
       await link.close();
     }
   }
