@@ -15,6 +15,7 @@ export { openSpace, type StreamSpace } from './space.ts';
 export {
   ensureChangeStream,
   ensureDeadLetterStream,
+  examineStream,
   streamIdentity,
   type StreamIdentity,
   type StreamSettings,
