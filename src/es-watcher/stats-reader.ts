@@ -1,7 +1,7 @@
 import { describeError } from '../core/errors.ts';
 import { type ElasticClient, ElasticError, shardStats, type ShardStats } from '../elastic/index.ts';
 
-const againAfterMs = 30_000;
+const againAfterMs = 5_000;
 
 type Options = { refreshes: boolean; signal: AbortSignal };
 type Apart = { reason: string; until: number };
