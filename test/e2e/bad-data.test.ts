@@ -112,7 +112,7 @@ test('no permission for _stats or _refresh of one index: it is named with the pr
     await life.write(name('fine'), 10, 60);
     await life.write(name('hidden'), 5, 15);
     await said(rig, 'watcher', [new RegExp(name('hidden')), privilege]);
-    await rig.untilExact({ withinMs, kept: [name('hidden')] });
+    await rig.untilHolds(name('fine'), withinMs);
     gate.answer = () => undefined;
     await rig.watcher.ready();
     await rig.untilExact({ withinMs });
