@@ -11,9 +11,10 @@ import { openEngines, startEngines, type EnginePair, type Engines } from './stac
 
 /**
  * `run.ts [--quick] [NAME ...]`: runs benchmarks, each in a process of its own, prints the goals with a mark, and writes docs/benchmarks.md
- * with its plots. With `--quick` they are small and nothing is written. Exit code 1 when a goal that is enforced is missed.
+ * with its plots. With `--quick` they are fewer and small, and nothing is written. Exit code 1 when a goal that is enforced is missed.
  */
-const names = ['spans', 'checkpoint', 'backfill', 'latency', 'start'];
+const quickNames = ['spans', 'checkpoint', 'backfill', 'latency', 'start'];
+const names = [...quickNames, 'deletes', 'idle', 'recovery'];
 
 const docs = resolve(import.meta.dirname, '..', 'docs');
 const plots = join(docs, 'benchmarks');
@@ -121,7 +122,7 @@ async function main(wanted: readonly string[], quick: boolean): Promise<boolean>
   if (unknown.length > 0) throw new Error(`no benchmark is called ${unknown.join(', ')}; there are ${names.join(', ')}`);
   const results = new Map<string, Result>();
   const failures: string[] = [];
-  for (const name of wanted.length === 0 ? names : wanted) {
+  for (const name of wanted.length > 0 ? wanted : quick ? quickNames : names) {
     process.stdout.write(`${(await benchmarkOf(name)).title}\n`);
     try {
       results.set(name, await measure(name, quick));
