@@ -102,7 +102,7 @@ export async function openFrame(message: Message): Promise<ChangeEvent[]> {
 }
 
 /** The message's payload, decompressed. */
-async function openPayload(message: Message): Promise<Uint8Array> {
+export async function openPayload(message: Message): Promise<Uint8Array> {
   const encoding = message.headers.get(encodingHeader);
   if (encoding === undefined || encoding === '' || encoding === 'identity') return message.payload;
   if (encoding !== zstd) {
@@ -115,7 +115,8 @@ async function openPayload(message: Message): Promise<Uint8Array> {
     );
   }
   try {
-    const chunkSize = Math.min(Math.max(openedBytes(message.payload) ?? 0, chunkBytesMin), chunkBytesMax);
+    // A byte more than is needed: zlib takes another chunk where one is exactly full.
+    const chunkSize = Math.min(Math.max(openedBytes(message.payload) ?? 0, chunkBytesMin), chunkBytesMax) + 1;
     return await decompress(message.payload, { maxOutputLength: openedBytesMax, chunkSize });
   } catch (error) {
     throw new GatewayError('FRAME_FOREIGN', `a message on ${message.subject} cannot be decompressed`, {
