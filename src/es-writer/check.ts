@@ -23,7 +23,7 @@ export async function checkWriter(settings: WriterSettings, log: Log): Promise<C
   }
   const { client, server, link } = peers;
   const looks = [
-    () => lookAtTarget(report, client, server),
+    async () => lookAtTarget(report, client, server),
     () => lookAtStream(report, settings, link),
     () => lookAtDeadLetters(report, settings, link),
     () => lookAtIndices(report, settings, client, link),
@@ -59,36 +59,33 @@ class Report {
   }
 }
 
-async function lookAtTarget(report: Report, client: ElasticClient, server: Server): Promise<void> {
-  report.say(
-    true,
-    `target       ${server.distribution} ${server.version.text}, cluster ${server.clusterName}, ${client.hosts.join(', ')}`,
-  );
-  const privileges = await mayWrite(client);
-  if (privileges === undefined) {
-    report.warn('may write    cannot be asked without the security API of Elasticsearch: the first bulk request will tell');
-    return;
-  }
-  for (const [privilege, granted] of privileges) {
-    report.say(
-      granted,
-      `may write    index privilege ${privilege} on *${granted ? '' : ': not granted; enough if it is granted on the indices written'}`,
-    );
-  }
+function lookAtTarget(report: Report, client: ElasticClient, server: Server): void {
+  const version = `${server.distribution} ${server.version.text}`;
+  report.say(true, `target       ${version}, cluster ${server.clusterName}, ${client.hosts.join(', ')}`);
 }
 
-/** Undefined where there is no such API: OpenSearch, and Elasticsearch without security. */
-async function mayWrite(client: ElasticClient): Promise<[string, boolean][] | undefined> {
-  const privileges = ['index', 'delete', 'create_index', 'view_index_metadata', 'manage'];
+/** What the user may do with the indices that would be written; where none is known yet, with any. */
+async function lookAtPrivileges(report: Report, client: ElasticClient, targets: readonly string[]): Promise<void> {
+  const names = targets.length === 0 ? ['*'] : targets.slice(0, indicesListed);
   const answer = await client.request({
     method: 'POST',
     path: '/_security/user/_has_privileges',
-    body: JSON.stringify({ index: [{ names: ['*'], privileges }] }),
+    body: JSON.stringify({ index: [{ names, privileges }] }),
   });
-  if (answer.status !== 200) return undefined;
-  const { index } = JSON.parse(answer.body.toString()) as { index: { '*': Record<string, boolean> } };
-  return privileges.map((privilege) => [privilege, index['*'][privilege] === true]);
+  // There is no such API in OpenSearch, nor in Elasticsearch without security.
+  if (answer.status !== 200) {
+    report.warn('may write    cannot be asked without the security API of Elasticsearch: the first bulk request will tell');
+    return;
+  }
+  const { index } = JSON.parse(answer.body.toString()) as { index: Record<string, Record<string, boolean>> };
+  for (const name of names) {
+    const lacking = privileges.filter((privilege) => index[name]?.[privilege] !== true);
+    if (lacking.length === 0) report.say(true, `may write    ${name}`);
+    else if (name === '*') report.warn(`may write    no index privilege ${lacking.join(', ')} on *: the indices written need it`);
+    else report.say(false, `may write    ${name}: grant the index privileges ${lacking.join(', ')}`);
+  }
 }
+const privileges = ['index', 'delete', 'create_index', 'view_index_metadata', 'manage'];
 
 async function lookAtStream(report: Report, settings: WriterSettings, link: NatsLink): Promise<void> {
   const { stream, consumer, filterSubjects } = settings;
@@ -147,6 +144,7 @@ async function lookAtIndices(report: Report, settings: WriterSettings, client: E
   }
   if (indices.length > indicesListed) report.say(true, `index        … and ${indices.length - indicesListed} more`);
   if (indices.length === 0) report.say(true, 'indices      the stream holds no changes now');
+  await lookAtPrivileges(report, client, [...new Set(indices.map((index) => names.target(index).name))]);
 }
 
 async function indicesOf(link: NatsLink, stream: string): Promise<Set<string>> {

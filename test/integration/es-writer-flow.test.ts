@@ -4,6 +4,7 @@ import { encodeDrop } from '../../src/core/drop.ts';
 import { encodeEnvelope } from '../../src/core/envelope.ts';
 import type { ChangeEvent } from '../../src/core/event.ts';
 import { openDocuments } from '../../src/jetstream/index.ts';
+import { HttpFront } from '../support/http-front.ts';
 import { documentKey, makeHistory } from '../support/history.ts';
 import { Random, seedOfRun } from '../support/random.ts';
 import { sharedElasticsearch, sharedOpenSearch } from '../support/servers.ts';
@@ -306,6 +307,20 @@ describe('es-writer', () => {
     assert.match(full.output, new RegExp(`index {8}${index} → checked-copy: will be made by the first write`));
     assert.match(full.output, /consumer {5}es-writer: /);
     assert.deepEqual(await rig.cluster.indices('checked-cop*'), []);
+  });
+
+  it('says with --check what the user may not do', async () => {
+    const front = await HttpFront.to(rig.cluster.url);
+    const index = fresh('forbidden');
+    await rig.publish([change(index, '1', 1)]);
+    const granted = { index: true, delete: true, create_index: false, view_index_metadata: true, manage: true };
+    front.refuse = (_method, path) =>
+      path === '/_security/user/_has_privileges' ? { status: 200, body: { index: { [index]: granted } } } : undefined;
+    const checked = rig.program(['--check'], front.url);
+    checked.start();
+    assert.equal((await checked.ended()).code, 1, checked.output);
+    assert.match(checked.output, new RegExp(`FAIL may write {4}${index}: grant the index privileges create_index`));
+    front.close();
   });
 
   it('says clearly what it cannot reach, and with which setting', async () => {
