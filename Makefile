@@ -27,7 +27,7 @@ lint: setup ## check style, format, types and dead code
 bench: setup ## run all benchmarks
 	@$(NODE) bench/run.ts
 
-bench-quick: setup ## run the benchmarks that need no server
+bench-quick: setup ## run a few small benchmarks; fails when a ratio falls short
 	@$(NODE) bench/run.ts --quick
 
 soak: setup ## compare both sides under faults, over and over (MINUTES=30, SEED=...)
