@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { globSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve, sep } from 'node:path';
 import { describe, it } from 'node:test';
 
@@ -100,5 +100,16 @@ describe('the repository', () => {
       texts.filter((file) => file.endsWith('.ts') && marks.test(readFileSync(file, 'utf8'))),
       [],
     );
+  });
+
+  it('has pages whose links lead somewhere', () => {
+    const pages = globSync(['*.md', 'docs/**/*.md'], { cwd: root });
+    const broken = pages.flatMap((page) =>
+      [...readFileSync(join(root, page), 'utf8').matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)]
+        .map((match) => resolve(root, dirname(page), match[1]!))
+        .filter((target) => !existsSync(target))
+        .map((target) => `${page}: ${target}`),
+    );
+    assert.deepEqual(broken, []);
   });
 });
