@@ -5,7 +5,7 @@ import { type NatsLink, natsFailure, streamIdentity } from '../jetstream/index.t
 import type { Log } from '../service/log.ts';
 import type { CheckReport } from '../service/run.ts';
 import type { WriterSettings } from './config.ts';
-import { IndexNames } from './index-names.ts';
+import { IndexNames } from '../core/index-names.ts';
 import { connectPeers, type Peers } from './writer.ts';
 
 /** Indices of the stream that are listed; of the others only their number. */

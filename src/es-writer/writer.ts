@@ -11,7 +11,9 @@ import {
   type Server,
 } from '../elastic/index.ts';
 import {
+  acknowledgedBefore,
   connectNats,
+  DeadLetters,
   ensureChangeStream,
   type JetStreamSource,
   type NatsLink,
@@ -23,11 +25,9 @@ import {
 import type { Probes } from '../service/admin.ts';
 import type { Log } from '../service/log.ts';
 import type { Metrics } from '../service/metrics.ts';
-import { acknowledgedBefore } from './acknowledged.ts';
 import type { WriterSettings } from './config.ts';
-import { DeadLetters } from './dead-letters.ts';
 import { Drops } from './drops.ts';
-import { IndexNames } from './index-names.ts';
+import { IndexNames } from '../core/index-names.ts';
 import { Intake } from './intake.ts';
 import { LateWrites } from './late.ts';
 import { Observer } from './observer.ts';

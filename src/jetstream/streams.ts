@@ -4,7 +4,7 @@ import { GatewayError } from '../core/errors.ts';
 import type { NatsLink } from './connect.ts';
 import { apiCode, apiErrorCode, natsFailure } from './failures.ts';
 import { checkShape } from './stream-shape.ts';
-import { checkName, overlaps } from './subjects.ts';
+import { checkName, covers, overlaps } from './subjects.ts';
 
 export type StreamSettings = {
   name: string;
@@ -31,6 +31,7 @@ export type EnsuredStream = {
   warnings: readonly string[];
 };
 
+const changeSubjects = 'es.>';
 const gibibyte = 2 ** 30;
 const changeBytes = 10 * gibibyte;
 const deadLetterBytes = gibibyte;
@@ -39,12 +40,69 @@ const duplicateWindowMs = 120_000;
 
 /** Makes or adopts the stream of changes (subjects `es.>`). Throws STREAM_SHAPE, STREAM_OVERLAP, STREAM_SPACE, NATS_*, JETSTREAM_*. */
 export function ensureChangeStream(link: NatsLink, settings: StreamSettings): Promise<EnsuredStream> {
-  return ensure(link, { subjects: ['es.>'], ...settings }, changeBytes, 'Changes of a search cluster');
+  return ensure(link, { subjects: [changeSubjects], ...settings }, changeBytes, 'Changes of a search cluster');
 }
 
 /** Makes or adopts the stream of dead letters (subjects `dlq.es.>`). Errors as for the stream of changes. */
 export function ensureDeadLetterStream(link: NatsLink, settings: StreamSettings): Promise<EnsuredStream> {
   return ensure(link, { subjects: ['dlq.es.>'], ...settings }, deadLetterBytes, 'Changes that a target refused');
+}
+
+/**
+ * Makes or adopts a stream that takes what is published below `prefix` and stores it under the subjects `es.>`, so that it can stand on one
+ * server beside the stream of changes. A stream that takes `es.>` itself is turned into one while it is empty. Throws STREAM_TAKEN, and
+ * what `ensureChangeStream` throws.
+ */
+export async function ensureOutputStream(link: NatsLink, prefix: string, settings: StreamSettings): Promise<EnsuredStream> {
+  const wanted = { ...settings, subjects: [`${prefix}.${changeSubjects}`] };
+  const transform = { src: `${prefix}.${changeSubjects}`, dest: changeSubjects };
+  const existing = await findStream(link, settings.name);
+  if (existing !== undefined && takesChanges(existing)) {
+    checkShape(existing, [changeSubjects]);
+    if (existing.state.messages > 0) throw taken(existing);
+    try {
+      await link.manager.streams.update(settings.name, { subjects: wanted.subjects, subject_transform: transform });
+    } catch (error) {
+      throw natsFailure(error, `changing the subjects of stream ${settings.name}`);
+    }
+  }
+  return ensure(link, { ...wanted, transform }, changeBytes, 'Changes of a search cluster, as a gateway passes them on');
+}
+
+function taken(info: StreamInfo): GatewayError {
+  const { name } = info.config;
+  return new GatewayError(
+    'STREAM_TAKEN',
+    `stream ${name} takes ${changeSubjects} itself and holds ${info.state.messages} messages: the gateway cannot make it its output`,
+    {
+      hint:
+        `either let its consumers finish, stop the watcher, empty it (nats stream purge ${name}) and start the gateway before the watcher;` +
+        ` or leave it as it is: --upstream-stream ${name} --downstream-stream ES_FILTERED, and es-writer --stream ES_FILTERED`,
+    },
+  );
+}
+
+function takesChanges(info: StreamInfo): boolean {
+  return (info.config.subjects ?? []).some((pattern) => covers(pattern, changeSubjects));
+}
+
+/**
+ * The stream that a publisher of changes is to use where it was told `name`: another one if `name` is the output of a gateway on this
+ * server, which takes only what the gateway lets through. That is the stream that takes `es.>`, by default `{name}_RAW`.
+ */
+export async function changeStreamFor(link: NatsLink, name: string): Promise<string> {
+  const info = await findStream(link, name);
+  if (info === undefined || takesChanges(info) || info.config.subject_transform?.dest !== changeSubjects) return name;
+  try {
+    for await (const found of link.manager.streams.names(changeSubjects)) if (found !== name) return found;
+    return rawStreamOf(name);
+  } catch (error) {
+    throw natsFailure(error, `looking for the stream that takes ${changeSubjects}`);
+  }
+}
+
+export function rawStreamOf(name: string): string {
+  return `${name}_RAW`;
 }
 
 /** The stream's name, creation time and range; undefined when there is no such stream. */
@@ -66,7 +124,8 @@ function identityOf(info: StreamInfo): StreamIdentity {
   return { name: info.config.name, created: info.created, firstSeq: info.state.first_seq, lastSeq: info.state.last_seq };
 }
 
-type Wanted = StreamSettings & { subjects: readonly string[] };
+/** `transform` turns the subjects that the stream takes into those that it stores. */
+type Wanted = StreamSettings & { subjects: readonly string[]; transform?: { src: string; dest: string } };
 
 async function ensure(link: NatsLink, wanted: Wanted, defaultBytes: number, description: string): Promise<EnsuredStream> {
   checkName(wanted.name, '--stream (STREAM)');
@@ -115,6 +174,7 @@ async function create(link: NatsLink, wanted: Wanted, defaultBytes: number, desc
       num_replicas: wanted.replicas ?? 1,
       duplicate_window: nanos(duplicateWindowMs),
       allow_direct: true,
+      ...(wanted.transform === undefined ? {} : { subject_transform: wanted.transform }),
     }),
   );
   return { identity: identityOf(made), was: 'created', maxBytes, warnings: [] };

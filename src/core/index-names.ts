@@ -1,4 +1,5 @@
-import type { RenameRule } from './rename-rule.ts';
+/** An index name at the source, with `*` for any text, and the name at the target, with `$1`, `$2` … for what each `*` stood for. */
+export type RenameRule = { readonly from: string; readonly to: string };
 
 /** Where an index goes: its name at the target, and whether other indices of the source may go to the same one. */
 export type TargetIndex = { name: string; shared: boolean };
