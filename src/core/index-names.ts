@@ -28,12 +28,18 @@ export class IndexNames {
     return target;
   }
 
-  #apply(index: string): TargetIndex {
-    for (const { matches, to, shared } of this.#rules) {
+  /** Number of the rule that fits first, from 0, and where it sends the index; undefined without one. */
+  find(index: string): { rule: number; target: TargetIndex } | undefined {
+    for (const [rule, { matches, to, shared }] of this.#rules.entries()) {
       const parts = matches.exec(index);
-      if (parts !== null) return { name: to.replace(/\$(\d+)/g, (_, number: string) => parts[Number(number)] ?? ''), shared };
+      if (parts === null) continue;
+      return { rule, target: { name: to.replace(/\$(\d+)/g, (_, number: string) => parts[Number(number)] ?? ''), shared } };
     }
-    return { name: index, shared: false };
+    return undefined;
+  }
+
+  #apply(index: string): TargetIndex {
+    return this.find(index)?.target ?? { name: index, shared: false };
   }
 }
 
