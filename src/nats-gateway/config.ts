@@ -138,7 +138,10 @@ export const gatewaySettings = defineSettings(
     ...commonSettings('0.0.0.0:8080'),
   },
   [
-    ({ embedded, natsListen }) => (embedded && natsListen === 'off' ? '--nats-listen cannot be off with --embedded' : undefined),
+    ({ embedded, natsListen }) =>
+      embedded && (natsListen === 'off' || natsListen.port === 0)
+        ? '--nats-listen needs a host and a port with --embedded'
+        : undefined,
     ({ natsTlsCertFile, natsTlsKeyFile }) =>
       (natsTlsCertFile === undefined) !== (natsTlsKeyFile === undefined)
         ? '--nats-tls-cert-file and --nats-tls-key-file belong together'
