@@ -4,7 +4,7 @@ export { OPENSEARCH_LINES, opensearchRelease, type OpenSearchLine } from './prov
 export { startNats, type NatsOptions } from './servers/nats.ts';
 export { freePort, isFree } from './servers/ports.ts';
 export { ServerPool, type SharedServer } from './servers/pool.ts';
-export { Server } from './servers/process.ts';
+export { isAlive, Server } from './servers/process.ts';
 export { startS3, type S3Credentials, type S3Options } from './servers/s3.ts';
 export { startElasticsearch, startOpenSearch, type SearchOptions } from './servers/search.ts';
 export { temporaryDirectory } from './servers/watchdog.ts';

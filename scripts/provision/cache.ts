@@ -22,23 +22,27 @@ export async function withLock<T>(name: string, work: () => Promise<T>, onWait?:
   const holderFile = cacheDir('locks', `${name}.pid`);
   const database = new DatabaseSync(cacheDir('locks', `${name}.lock`), { timeout: 0 });
   try {
-    database.exec('PRAGMA journal_mode = MEMORY');
     let told = false;
     while (!begun(database)) {
       if (!told) onWait?.(existsSync(holderFile) ? readFileSync(holderFile, 'utf8') : 'unknown');
       told = true;
       await sleep(200);
     }
+    held.add(database);
     writeFileSync(holderFile, String(process.pid));
     return await work();
   } finally {
+    held.delete(database);
     database.close();
   }
 }
 
+/** A database that nobody can reach any more is closed by the garbage collector, and with it goes its lock: these stay reachable. */
+const held = new Set<DatabaseSync>();
+
 function begun(database: DatabaseSync): boolean {
   try {
-    database.exec('BEGIN EXCLUSIVE');
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
     return true;
   } catch (error) {
     if (error instanceof Error && /locked|busy/i.test(error.message)) return false;

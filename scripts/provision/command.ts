@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { accessSync, constants, realpathSync, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { GatewayError } from '../../src/core/errors.ts';
+import { killAtEnd, spareAtEnd } from '../servers/watchdog.ts';
 
 /** A prerequisite that is not there. `hint` says how to get it. */
 export function missing(message: string, hint: string, cause?: unknown): GatewayError {
@@ -10,15 +11,21 @@ export function missing(message: string, hint: string, cause?: unknown): Gateway
 
 export type CommandOptions = { cwd?: string; env?: Record<string, string | undefined>; timeoutMs?: number };
 
-/** Runs a program and returns what it wrote to its standard output. Throws with the end of its output when it fails. */
+/**
+ * Runs a program and returns what it wrote to its standard output. Throws with the end of its output when it fails.
+ * It does not outlive us: a download that went on without its lock would write into the next one's files.
+ */
 export async function command(program: string, args: string[], options: CommandOptions = {}): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<number | string>();
   const child = spawn(program, args, {
     cwd: options.cwd,
     env: { ...process.env, ...options.env },
+    detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: options.timeoutMs ?? 30 * 60_000,
   });
+  const group = child.pid;
+  if (group !== undefined) killAtEnd(group);
   let out = '';
   let all = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -28,15 +35,13 @@ export async function command(program: string, args: string[], options: CommandO
   child.stderr.setEncoding('utf8').on('data', (text: string) => (all += text));
   child.once('error', reject);
   child.once('close', (code, signal) => resolve(code ?? signal ?? 'unknown'));
-  const stop = () => child.kill();
-  process.once('exit', stop);
   try {
     const status = await promise;
     if (status === 0) return out;
     const tail = all.trim().split('\n').slice(-15).join('\n');
     throw new Error(`${program} ${args.join(' ')} ended with ${status}:\n${tail}`);
   } finally {
-    process.removeListener('exit', stop);
+    if (group !== undefined) spareAtEnd(group);
   }
 }
 

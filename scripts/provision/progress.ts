@@ -1,7 +1,7 @@
 import { sizeOf, type InstallEvents } from './cache.ts';
 
 const PLAIN_EVERY_MS = 15_000;
-const TERMINAL_EVERY_MS = 500;
+const MEASURE_EVERY_MS = 500;
 
 /**
  * Shows one step as a line: `[2/7] Elasticsearch 8.19.13 … 412 MB … ok 48 s`, or `… ready` when `work` called none of the events.
@@ -18,13 +18,16 @@ export async function step<T>(label: string, work: (events: InstallEvents) => Pr
     shown = text;
   };
   const megabytes = () => (bytes === 0 ? '' : `${Math.ceil(bytes / 1e6)} MB`);
+  let done = false;
+  let shownAt = startedAt;
   const tick = async () => {
     if (stage === undefined) return;
     bytes = Math.max(bytes, await sizeOf(stage));
-    if (!done) show(`${megabytes()} ${seconds(startedAt)}`.trim(), false);
+    if (done || (!out.isTTY && Date.now() - shownAt < PLAIN_EVERY_MS)) return;
+    shownAt = Date.now();
+    show(`${megabytes()} ${seconds(startedAt)}`.trim(), false);
   };
-  let done = false;
-  const timer = setInterval(() => void tick(), out.isTTY ? TERMINAL_EVERY_MS : PLAIN_EVERY_MS);
+  const timer = setInterval(() => void tick(), MEASURE_EVERY_MS);
   try {
     const result = await work({
       onWait: (holder) => show(`another process (${holder}) is at it, waiting`, false),

@@ -1,7 +1,16 @@
 import type { ChangeEvent, DocumentOperation, SourceReference } from './event.ts';
 import { documentOperations } from './event.ts';
 import { GatewayError } from './errors.ts';
-import { readInteger, readString, skipString, skipValue, skipWhitespace, spells, startOfValue } from './json-bytes.ts';
+import {
+  readInteger,
+  readString,
+  skipString,
+  skipValue,
+  skipWhitespace,
+  spells,
+  startOfValue,
+  stringBetween,
+} from './json-bytes.ts';
 
 /**
  * One event as one JSON object on one line, `source` last, so that a reader can split it without parsing the document
@@ -46,17 +55,20 @@ type Draft = Partial<Record<'tenant' | 'index' | 'id' | 'op' | 'routing', string
     extra?: string;
   };
 
-const textKeys = ['tenant', 'index', 'id', 'op', 'routing'] as const;
+/** Those of one frame have the same text in every envelope. */
+const sharedKeys = ['tenant', 'index', 'op'] as const;
+const textKeys = ['id', 'routing'] as const;
 const integerKeys = ['v', 'version', 'seq_no', 'primary_term', 'ts'] as const;
 
 /**
- * Reads the envelope between `start` and `end` (the line without its end). The document is a view into `bytes`.
+ * Reads the envelope between `start` and `end` (the line without its end). The document is a view into `bytes`; texts that `before`, another
+ * envelope of the frame, has too are shared with it.
  * Throws ENVELOPE_FOREIGN for what is not one, ENVELOPE_NEWER for a version this program does not know.
  */
-export function decodeEnvelope(bytes: Buffer, start: number, end: number): ChangeEvent {
+export function decodeEnvelope(bytes: Buffer, start: number, end: number, before?: ChangeEvent): ChangeEvent {
   const draft: Draft = {};
   try {
-    readMembers(bytes, start, end, draft);
+    readMembers(bytes, start, end, draft, before);
   } catch (error) {
     if (error instanceof GatewayError) throw error;
     throw foreign(error instanceof Error ? error.message : String(error));
@@ -64,7 +76,7 @@ export function decodeEnvelope(bytes: Buffer, start: number, end: number): Chang
   return checked(draft);
 }
 
-function readMembers(bytes: Buffer, start: number, end: number, draft: Draft): void {
+function readMembers(bytes: Buffer, start: number, end: number, draft: Draft, before: ChangeEvent | undefined): void {
   if (bytes[start] !== 0x7b) throw foreign('it does not begin with {');
   let at = skipWhitespace(bytes, start + 1);
   for (let first = true; bytes[at] !== closingBrace; first = false) {
@@ -72,16 +84,24 @@ function readMembers(bytes: Buffer, start: number, end: number, draft: Draft): v
       if (bytes[at] !== 0x2c) throw foreign(`a comma is missing at byte ${at - start}`);
       at = skipWhitespace(bytes, at + 1);
     }
-    at = skipWhitespace(bytes, readMember(bytes, at, draft));
+    at = skipWhitespace(bytes, readMember(bytes, at, draft, before));
     if (at >= end) throw foreign('it ends too soon');
   }
   if (skipWhitespace(bytes, at + 1) < end) throw foreign('something stands after it');
 }
 
 /** Reads the member whose key begins at `at` into the draft; the offset after its value. */
-function readMember(bytes: Buffer, at: number, draft: Draft): number {
+function readMember(bytes: Buffer, at: number, draft: Draft, before: ChangeEvent | undefined): number {
   const keyEnd = skipString(bytes, at);
   const value = startOfValue(bytes, keyEnd);
+  for (const key of sharedKeys) {
+    if (!spells(bytes, at + 1, keyEnd - 1, key)) continue;
+    const textEnd = skipString(bytes, value);
+    const known = before?.[key];
+    draft[key] =
+      known !== undefined && spells(bytes, value + 1, textEnd - 1, known) ? known : stringBetween(bytes, value, textEnd);
+    return textEnd;
+  }
   for (const key of textKeys) {
     if (!spells(bytes, at + 1, keyEnd - 1, key)) continue;
     const text = readString(bytes, value);
@@ -155,7 +175,7 @@ export function decodeEnvelopes(payload: Uint8Array): ChangeEvent[] {
   for (let at = skipWhitespace(bytes, 0); at < bytes.length;) {
     let end = bytes.indexOf(newline, at);
     if (end < 0) end = bytes.length;
-    events.push(decodeEnvelope(bytes, at, end));
+    events.push(decodeEnvelope(bytes, at, end, events.at(-1)));
     at = skipWhitespace(bytes, end);
   }
   return events;

@@ -15,6 +15,10 @@ const zstd = 'zstd';
 /** An uncompressed frame may not open to more than this: a foreign message must not take the memory. */
 const openedBytesMax = 256 * 1024 * 1024;
 
+/** An output of the right size spares copies; what a header says of it is not believed beyond this. */
+const chunkBytesMax = 4 * 1024 * 1024;
+const chunkBytesMin = 16 * 1024;
+
 export type FrameLimits = {
   documentsMax: number;
   /** Uncompressed; a single larger document still makes a frame of its own. */
@@ -84,7 +88,11 @@ function packOne(events: readonly ChangeEvent[], heads: readonly string[], bytes
 /** The frame as it goes over the wire: compressed where that is wanted. */
 export async function sealFrame(frame: Frame, limits: FrameLimits): Promise<Frame> {
   if (limits.compressFromBytes === 0 || frame.bytes < limits.compressFromBytes) return frame;
-  const payload = await compress(frame.payload, { params: { [constants.ZSTD_c_compressionLevel]: limits.compressLevel } });
+  const payload = await compress(frame.payload, {
+    params: { [constants.ZSTD_c_compressionLevel]: limits.compressLevel },
+    // Writes the size into the zstd header, so that whoever opens it need not feel its way.
+    pledgedSrcSize: frame.payload.length,
+  });
   return { ...frame, payload, encoding: zstd };
 }
 
@@ -107,11 +115,23 @@ export async function openPayload(message: Message): Promise<Uint8Array> {
     );
   }
   try {
-    return await decompress(message.payload, { maxOutputLength: openedBytesMax });
+    const chunkSize = Math.min(Math.max(openedBytes(message.payload) ?? 0, chunkBytesMin), chunkBytesMax);
+    return await decompress(message.payload, { maxOutputLength: openedBytesMax, chunkSize });
   } catch (error) {
     throw new GatewayError('FRAME_FOREIGN', `a message on ${message.subject} cannot be decompressed`, {
       hint: 'it was not published by this product, or it is damaged',
       cause: error,
     });
   }
+}
+
+/** The size that a zstd frame's header tells, if it does (RFC 8878, section 3.1.1.1). */
+function openedBytes(payload: Uint8Array): number | undefined {
+  const header = Buffer.from(payload.buffer, payload.byteOffset, Math.min(payload.byteLength, 18));
+  const descriptor = header[4] ?? 0;
+  const singleSegment = (descriptor & 0x20) !== 0;
+  const at = 5 + (singleSegment ? 0 : 1) + [0, 1, 2, 4][descriptor & 3]!;
+  const bytes = [singleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6]!;
+  if (bytes === 0 || header.length < at + bytes) return undefined;
+  return bytes === 8 ? Number(header.readBigUInt64LE(at)) : header.readUIntLE(at, bytes) + (bytes === 2 ? 256 : 0);
 }

@@ -1,45 +1,11 @@
-import { type BackoffLimits, backoffMs, type Chance, pause } from './backoff.ts';
-import { Batcher, type BatchLimits } from './batch.ts';
+import { backoffMs, type Chance, pause } from './backoff.ts';
+import { Batcher } from './batch.ts';
 import { describeError, GatewayError, isTransient } from './errors.ts';
 import { type Held, HeldMessages } from './held.ts';
-import type { Delivery, Message, MessageSource, Outcome, Refusal } from './strategy.ts';
+import type { PumpEvents, PumpLimits, PumpStages } from './pump-stages.ts';
+import type { Delivery, Outcome, Refusal } from './strategy.ts';
 
-/** What a program does with messages; the pump does the rest. */
-export type PumpStages<Item> = {
-  source: MessageSource;
-  /** A message's items: what batches are made of. None: nothing to do, it is acknowledged. Throws (not transient) for a poison message. */
-  open(message: Message): Promise<readonly Item[]>;
-  bytesOf(item: Item): number;
-  /** One outcome an item. A throw concerns the whole batch, which is tried again without a limit: nothing is lost, `onBlocked` tells. */
-  deliver(items: readonly Item[]): Promise<readonly Outcome[]>;
-  /**
-   * Keeps what cannot be delivered; resolves once it is durable. `item` is absent when the message itself cannot be opened.
-   * A transient throw is tried again; any other ends the run.
-   */
-  deadLetter(message: Message, item: Item | undefined, refusal: Refusal): Promise<void>;
-};
-
-export type PumpLimits = {
-  batch: BatchLimits;
-  /** Batches on their way at once. */
-  concurrencyMax: number;
-  /** Opened bytes held at once; a single larger message is still taken. */
-  heldBytesMax: number;
-  retry: BackoffLimits;
-  /** Answered tries (status not 0) after which a busy item is dead-lettered; 0 for none. */
-  attemptsMax: number;
-  /** How often the time allowed for an unsettled message is extended. */
-  workingEveryMs: number;
-};
-
-export type PumpEvents = {
-  onOutcomes?(outcomes: readonly Outcome[], tookMs: number): void;
-  onRetry?(items: number): void;
-  /** A failure that concerns whole batches and needs a person; undefined when it is over. */
-  onBlocked?(error: GatewayError | undefined): void;
-  onDeadLetter?(refusal: Refusal): void;
-  onSettled?(message: Message): void;
-};
+export type { PumpEvents, PumpLimits, PumpStages } from './pump-stages.ts';
 
 /** `attempts` lengthen the pause; `answers` are the tries that reached the other side, and only they are limited. */
 type Piece<Item> = { item: Item; held: Held; attempts: number; answers: number };

@@ -46,7 +46,7 @@ function base64(text: string): string {
 }
 
 /** AWS's own chain, loaded when first needed: it is large, and few need it. It renews what expires and remembers the rest. */
-export function awsCredentialChain(): () => Promise<AwsCredentials> {
+function awsCredentialChain(): () => Promise<AwsCredentials> {
   let provider: Promise<() => Promise<AwsCredentials>> | undefined;
   return async () => {
     provider ??= import('@aws-sdk/credential-provider-node').then((sdk) => sdk.defaultProvider());

@@ -21,7 +21,7 @@ export type BulkWriterOptions = {
 };
 
 /** Amazon OpenSearch Service allows 10 MiB a request on its smaller instances. */
-export const bodyBytesMaxDefault = 8 * 1024 * 1024;
+const bodyBytesMaxDefault = 8 * 1024 * 1024;
 const bodyBytesMin = 64 * 1024;
 
 /**

@@ -63,7 +63,7 @@ export interface ElasticClient {
   close(): Promise<void>;
 }
 
-export const clientDefaults = {
+const clientDefaults = {
   timeoutMs: 30_000,
   connectTimeoutMs: 5_000,
   connectionsPerHost: 16,

@@ -19,7 +19,10 @@ const unsentCodes = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNR
 export function lossOf(error: unknown): Loss {
   const code = errorCode(error);
   const message = error instanceof Error ? error.message : String(error);
-  const text = message === '' ? code : message;
+  // OpenSSL has a short reason beside its trace, and Node adds advice for its own command line to some messages.
+  const { reason } = error as { reason?: unknown };
+  const words = code.startsWith('ERR_SSL') && typeof reason === 'string' ? reason : message.split('; if the root CA')[0]!;
+  const text = words === '' ? code : words;
   if (unsentCodes.has(code)) return { kind: 'unsent', code, text };
   if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return { kind: 'timeout', code, text };
   if (

@@ -24,6 +24,8 @@ export type IndexFacts = {
   /** `index.translog.durability`: with `async`, a crash of a node can take back acknowledged writes. */
   durability: 'request' | 'async';
   resultWindowMax: number;
+  /** `index.refresh_interval` in ms; −1 where it is off. */
+  refreshIntervalMs: number;
   /** `index.mode`: `standard`, `time_series`, `logsdb` or `lookup`. */
   mode: string;
 };
@@ -47,6 +49,7 @@ const settingsRead = [
   'index.mapping.source.mode',
   'index.translog.durability',
   'index.max_result_window',
+  'index.refresh_interval',
   'index.mode',
 ];
 const needs = 'the index privilege `view_index_metadata`';
@@ -100,8 +103,8 @@ async function readSettings(client: ElasticClient, signal: AbortSignal | undefin
     return (await client.json({ method: 'GET', path, query, needs, signal })) as SettingsJson;
   } catch (error) {
     // Some versions look twice at their list of indices, and one may have gone in between.
-    if (error instanceof ElasticError && error.code === 'ES_NOT_FOUND') return {};
-    throw error;
+    if (!(error instanceof ElasticError) || error.code !== 'ES_NOT_FOUND') throw error;
+    return (await client.json({ method: 'GET', path, query, needs, signal })) as SettingsJson;
   }
 }
 
@@ -151,6 +154,15 @@ function indexFacts(index: Candidate, uuid: string, source: SourceMode): IndexFa
     source: synthetic && source === 'stored' ? 'synthetic' : source,
     durability: settings['index.translog.durability']?.toLowerCase() === 'async' ? 'async' : 'request',
     resultWindowMax: Number(settings['index.max_result_window'] ?? 10_000),
+    refreshIntervalMs: intervalMs(settings['index.refresh_interval']),
     mode: settings['index.mode'] ?? 'standard',
   };
+}
+
+const unitsMs: Readonly<Record<string, number>> = { nanos: 1e-6, micros: 1e-3, ms: 1, s: 1e3, m: 60e3, h: 3_600e3, d: 86_400e3 };
+
+/** A time as servers write it (`30s`); 1 s where there is none, as is their default. */
+function intervalMs(text = '1s'): number {
+  const [, number, unit] = /^(-?[\d.]+)(\w*)$/.exec(text) ?? [];
+  return Number(number ?? 1) < 0 ? -1 : Number(number ?? 1) * (unitsMs[unit ?? 's'] ?? 1);
 }

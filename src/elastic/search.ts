@@ -14,12 +14,12 @@ export type ShardCopyAddress = { index: string; shard: number; node: string };
 export type SeqRange = { after: number; upTo: number };
 
 type Limits = { responseBytesMax?: number; timeoutMs?: number; signal?: AbortSignal | undefined };
-export type PageRequest = SeqRange & Limits & { size: number };
+type PageRequest = SeqRange & Limits & { size: number };
 
 /** `index.max_result_window` and the clause limit are 10,000 and 1,024 unless someone has changed them. */
 const seqNosAtOnce = 10_000;
 const idsAtOnce = 1_000;
-export const histogramRangesMax = 1_000;
+const rangesAtOnce = 1_000;
 /** An index that has never held a document has no mapping, not even of the fields that every index has. */
 const bySeqNo = [{ _seq_no: { order: 'asc', unmapped_type: 'long' } }];
 
@@ -47,7 +47,7 @@ export async function searchPage(reader: Reader, copy: ShardCopyAddress, page: P
   return answer;
 }
 
-export type HistogramRequest = {
+type HistogramRequest = {
   ranges: readonly SeqRange[];
   origin: number;
   interval: number;
@@ -56,21 +56,25 @@ export type HistogramRequest = {
 
 /**
  * How many live documents lie in each bucket of `interval` sequence numbers; buckets begin at `origin + k * interval`. The key is a
- * bucket's first sequence number; empty buckets are absent. At most `histogramRangesMax` ranges, and the server's bucket limit (65,536).
+ * bucket's first sequence number; empty buckets are absent. Ranges must not overlap. The server allows 65,536 buckets a thousand ranges.
  */
 export async function histogram(reader: Reader, copy: ShardCopyAddress, wanted: HistogramRequest): Promise<Map<number, number>> {
-  const { ranges, interval, origin } = wanted;
-  if (ranges.length === 0) return new Map();
+  const { ranges, interval, origin, signal } = wanted;
+  const counts = new Map<number, number>();
   const offset = ((origin % interval) + interval) % interval;
-  const buckets = { field: '_seq_no', interval, offset, min_doc_count: 1 };
-  const body = {
-    size: 0,
-    track_total_hits: false,
-    query: { bool: { filter: { bool: { should: ranges.map(rangeQuery) } } } },
-    aggs: { seq_no: { histogram: buckets } },
-  };
-  const answer = (await searchJson(reader, copy, body, { signal: wanted.signal })) as HistogramJson;
-  return new Map((answer.aggregations?.seq_no?.buckets ?? []).map((bucket) => [bucket.key, bucket.doc_count]));
+  for (let from = 0; from < ranges.length; from += rangesAtOnce) {
+    const body = {
+      size: 0,
+      track_total_hits: false,
+      query: { bool: { filter: { bool: { should: ranges.slice(from, from + rangesAtOnce).map(rangeQuery) } } } },
+      aggs: { seq_no: { histogram: { field: '_seq_no', interval, offset, min_doc_count: 1 } } },
+    };
+    const answer = (await searchJson(reader, copy, body, { signal })) as HistogramJson;
+    for (const { key, doc_count: documents } of answer.aggregations?.seq_no?.buckets ?? []) {
+      counts.set(key, (counts.get(key) ?? 0) + documents);
+    }
+  }
+  return counts;
 }
 type HistogramJson = { aggregations?: { seq_no?: { buckets?: { key: number; doc_count: number }[] } } };
 
@@ -182,7 +186,7 @@ async function searchBytes(reader: Reader, copy: ShardCopyAddress, body: object,
  * Replicas lag behind a refresh under segment replication, so the primary alone is read. Elasticsearch dropped `_primary` in 7, so there
  * it is the copy on the primary's node; OpenSearch has kept it.
  */
-export function preference(server: Server, copy: ShardCopyAddress): string {
+function preference(server: Server, copy: ShardCopyAddress): string {
   return server.distribution === 'opensearch'
     ? `_shards:${copy.shard}|_primary`
     : `_shards:${copy.shard}|_only_nodes:${copy.node}`;

@@ -1,7 +1,7 @@
 import type { ElasticClient } from './client.ts';
 import { ElasticError } from './errors.ts';
 
-export type ServerVersion = { major: number; minor: number; text: string };
+type ServerVersion = { major: number; minor: number; text: string };
 
 /** What a cluster is. `warning` is there for one that is newer than what was tried. */
 export type Server = {

@@ -30,7 +30,14 @@ export type ShardsFact = { total: number; successful: number; skipped: number; f
 
 export type SearchAnswer = { took: number; timedOut: boolean; shards: ShardsFact; hits: Hit[] };
 
-type Reading = { body: Buffer; answer: SearchAnswer; hasLineEnds: boolean; sawShards: boolean; sawHits: boolean };
+type Reading = {
+  body: Buffer;
+  answer: SearchAnswer;
+  layout: Member[];
+  hasLineEnds: boolean;
+  sawShards: boolean;
+  sawHits: boolean;
+};
 
 /**
  * Slices the documents out of a `_search` answer without parsing them, so that they stay as they are: numbers beyond 2^53, `1.0`, order
@@ -41,7 +48,7 @@ export function scanSearchAnswer(body: Buffer): SearchAnswer {
   const shards: ShardsFact = { total: 0, successful: 0, skipped: 0, failed: 0, failures: '' };
   const answer: SearchAnswer = { took: 0, timedOut: false, shards, hits: [] };
   const hasLineEnds = body.includes(lineFeed) || body.includes(carriageReturn);
-  const reading: Reading = { body, answer, hasLineEnds, sawShards: false, sawHits: false };
+  const reading: Reading = { body, answer, layout: [], hasLineEnds, sawShards: false, sawHits: false };
   try {
     const end = skipWhitespace(body, scanObject(body, skipWhitespace(body, 0), reading, visitAnswer));
     if (end !== body.length) throw new SyntaxError(`something stands after it, at byte ${end}`);
@@ -88,18 +95,30 @@ function visitHits(bytes: Uint8Array, key: number, keyEnd: number, value: number
   return spells(bytes, key, keyEnd, 'hits') ? scanArray(bytes, value, reading, takeHit) : skipValue(bytes, value);
 }
 
-/** The one hot loop: once a document. It walks the members itself because a call a member costs a third of the speed. */
+/**
+ * A member's key as it was written, from its quote to the start of the value, and its name if it is one we read. Plain numbers: comparing
+ * them takes half the time of comparing bytes.
+ */
+type Member = { written: readonly number[]; name: string };
+
+/**
+ * The one hot loop: once a document. The hits of an answer look alike, so each key is compared with that in the same place of the hits
+ * before, and looked into only where it differs.
+ */
 function takeHit(_bytes: Uint8Array, start: number, reading: Reading): number {
-  const body = reading.body;
+  const { body, layout } = reading;
   if (body[start] !== 0x7b) throw new SyntaxError(`a hit is not an object, at byte ${start}`);
   const hit: Hit = { id: '', routing: undefined, version: -1, seqNo: -1, primaryTerm: -1, source: undefined };
   let at = skipWhitespace(body, start + 1);
-  while (body[at] !== 0x7d) {
-    const key = at;
-    const keyEnd = skipString(body, key);
-    const value = startOfValue(body, keyEnd);
+  for (let place = 0; body[at] !== 0x7d; place++) {
+    let member = layout[place];
+    if (member === undefined || !isWritten(body, at, member.written)) {
+      member = readMember(body, at);
+      if (place < membersRemembered) layout[place] = member;
+    }
+    const value = skipWhitespace(body, at + member.written.length);
     const end = skipValue(body, value);
-    if (body[key + 1] === 0x5f) takeMember(reading, hit, key + 1, keyEnd - 1, value, end);
+    if (member.name !== '') take(reading, hit, member.name, value, end);
     at = skipWhitespace(body, end);
     if (body[at] === 0x2c) at = skipWhitespace(body, at + 1);
     else if (body[at] !== 0x7d) throw new SyntaxError(`a hit is broken off, at byte ${at}`);
@@ -107,26 +126,43 @@ function takeHit(_bytes: Uint8Array, start: number, reading: Reading): number {
   reading.answer.hits.push(hit);
   return at + 1;
 }
+const membersRemembered = 16;
 
-function takeMember(reading: Reading, hit: Hit, key: number, keyEnd: number, value: number, end: number): void {
+function isWritten(body: Buffer, at: number, written: readonly number[]): boolean {
+  if (at + written.length > body.length) return false;
+  for (let i = 0; i < written.length; i++) if (body[at + i] !== written[i]) return false;
+  return true;
+}
+
+const namesRead = ['_id', '_seq_no', '_source', '_version', '_routing', '_primary_term'];
+
+function readMember(body: Buffer, at: number): Member {
+  const keyEnd = skipString(body, at);
+  const name = namesRead.find((text) => spells(body, at + 1, keyEnd - 1, text)) ?? '';
+  return { written: [...body.subarray(at, startOfValue(body, keyEnd))], name };
+}
+
+function take(reading: Reading, hit: Hit, name: string, value: number, end: number): void {
   const body = reading.body;
-  switch (keyEnd - key) {
-    case 3:
-      if (spells(body, key, keyEnd, '_id')) hit.id = stringBetween(body, value, end);
+  switch (name) {
+    case '_id':
+      hit.id = stringBetween(body, value, end);
       break;
-    case 7:
-      if (spells(body, key, keyEnd, '_seq_no')) hit.seqNo = integerBetween(body, value, end);
-      else if (spells(body, key, keyEnd, '_source')) {
-        hit.source = body.subarray(value, end);
-        if (reading.hasLineEnds) putOnOneLine(hit.source);
-      }
+    case '_version':
+      hit.version = integerBetween(body, value, end);
       break;
-    case 8:
-      if (spells(body, key, keyEnd, '_version')) hit.version = integerBetween(body, value, end);
-      else if (spells(body, key, keyEnd, '_routing')) hit.routing = stringBetween(body, value, end);
+    case '_seq_no':
+      hit.seqNo = integerBetween(body, value, end);
       break;
-    case 13:
-      if (spells(body, key, keyEnd, '_primary_term')) hit.primaryTerm = integerBetween(body, value, end);
+    case '_primary_term':
+      hit.primaryTerm = integerBetween(body, value, end);
+      break;
+    case '_routing':
+      hit.routing = stringBetween(body, value, end);
+      break;
+    case '_source':
+      hit.source = body.subarray(value, end);
+      if (reading.hasLineEnds) putOnOneLine(hit.source);
       break;
     default:
   }

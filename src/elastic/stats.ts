@@ -14,6 +14,8 @@ export type PrimaryShard = {
   historyUuid: string;
   /** Refreshes that made changes visible to searches. Only where it was asked for. */
   refreshTotal: number | undefined;
+  /** What those took together, in ms. Only where it was asked for. */
+  refreshTimeMs: number | undefined;
 };
 
 /** Shards without a started primary are absent. */
@@ -41,7 +43,7 @@ type ShardJson = {
   routing?: { state?: string; primary?: boolean; node?: string };
   seq_no?: { max_seq_no?: number; local_checkpoint?: number; global_checkpoint?: number };
   commit?: { user_data?: { history_uuid?: string } };
-  refresh?: { external_total?: number };
+  refresh?: { external_total?: number; external_total_time_in_millis?: number };
 };
 type StatsJson = { _shards?: unknown; indices?: Record<string, { uuid?: string; shards?: Record<string, ShardJson[]> }> };
 
@@ -57,7 +59,7 @@ export async function shardStats(
   if (indices.length === 0) return { indices: new Map(), failed: 0, failures: '' };
   const names = percentEncode(indices.join(','));
   const target = names.length > targetBytesMax ? '*' : names;
-  const filter = options.refreshes === true ? [...wanted, 'indices.*.shards.*.refresh.external_total'] : wanted;
+  const filter = options.refreshes === true ? [...wanted, 'indices.*.shards.*.refresh.external_total*'] : wanted;
   const answer = await client.json({
     method: 'GET',
     path: `/${target}/_stats/${options.refreshes === true ? 'refresh' : 'indexing'}`,
@@ -102,5 +104,6 @@ function primaryShard({ routing, seq_no: seqNo, commit, refresh }: ShardJson): P
     maxSeqNo: seqNo.max_seq_no ?? -1,
     historyUuid,
     refreshTotal: refresh?.external_total,
+    refreshTimeMs: refresh?.external_total_time_in_millis,
   };
 }

@@ -5,7 +5,15 @@ import { explainDatabaseError, openDatabase } from './schema.ts';
 
 /** `live` is followed; `former` was succeeded by another index of its name; `gone` is no longer in the cluster. */
 export type IncarnationState = 'live' | 'former' | 'gone';
-export type Incarnation = { key: number; name: string; uuid: string; epoch: number; state: IncarnationState };
+export type Incarnation = {
+  key: number;
+  name: string;
+  uuid: string;
+  epoch: number;
+  state: IncarnationState;
+  /** Some document has had custom routing. */
+  routed: boolean;
+};
 export type ShardState = {
   key: number;
   shard: number;
@@ -29,7 +37,14 @@ type StoredShard = {
   owed: number;
   rewritten: number;
 };
-type StoredIncarnation = { incarnation: number; name: string; uuid: string; epoch: number; state: IncarnationState };
+type StoredIncarnation = {
+  incarnation: number;
+  name: string;
+  uuid: string;
+  epoch: number;
+  state: IncarnationState;
+  routed: number;
+};
 type StoredDeletion = { rowid: number; incarnation: number; seq_no: number; id: string; routing: string | null; version: number };
 
 /** For how long a target may remember a delete's version: longer than any sensible `index.gc_deletes`. */
@@ -99,16 +114,21 @@ export class Checkpoint {
 
   incarnations(): Incarnation[] {
     const all = this.#prepare('SELECT * FROM incarnations ORDER BY incarnation').all() as StoredIncarnation[];
-    return all.map((i) => ({ key: i.incarnation, name: i.name, uuid: i.uuid, epoch: i.epoch, state: i.state }));
+    return all.map((i) => ({
+      key: i.incarnation,
+      name: i.name,
+      uuid: i.uuid,
+      epoch: i.epoch,
+      state: i.state,
+      routed: i.routed !== 0,
+    }));
   }
 
   addIncarnation(name: string, uuid: string, epoch: number): Incarnation {
-    const { lastInsertRowid } = this.#prepare("INSERT INTO incarnations (name, uuid, epoch, state) VALUES (?, ?, ?, 'live')").run(
-      name,
-      uuid,
-      epoch,
-    );
-    return { key: Number(lastInsertRowid), name, uuid, epoch, state: 'live' };
+    const { lastInsertRowid } = this.#prepare(
+      "INSERT INTO incarnations (name, uuid, epoch, state, routed) VALUES (?, ?, ?, 'live', 0)",
+    ).run(name, uuid, epoch);
+    return { key: Number(lastInsertRowid), name, uuid, epoch, state: 'live', routed: false };
   }
 
   setState(incarnation: Incarnation, state: IncarnationState): void {
@@ -116,9 +136,19 @@ export class Checkpoint {
     incarnation.state = state;
   }
 
+  setRouted(incarnation: Incarnation): void {
+    this.#prepare('UPDATE incarnations SET routed = 1 WHERE incarnation = ?').run(incarnation.key);
+    incarnation.routed = true;
+  }
+
   setEpoch(incarnation: Incarnation, epoch: number): void {
     this.#prepare('UPDATE incarnations SET epoch = ? WHERE incarnation = ?').run(epoch, incarnation.key);
     incarnation.epoch = epoch;
+  }
+
+  /** Logged deletes of an incarnation that is to be forgotten go to the one that succeeded it. */
+  inheritDeletions(from: Incarnation, to: Incarnation): void {
+    this.#prepare('UPDATE deletions SET incarnation = ? WHERE incarnation = ?').run(to.key, from.key);
   }
 
   removeIncarnation(incarnation: Incarnation): void {
@@ -165,27 +195,29 @@ export class Checkpoint {
     Object.assign(shard, next);
   }
 
+  /** Of an incarnation with custom routing they are kept for a day, whatever the consumers say: their documents may turn up elsewhere. */
   logDeletions(incarnation: Incarnation, deletions: readonly Deletion[], sequence: number, at: number): void {
     const insert = this.#prepare(
-      'INSERT INTO deletions (stream_seq, incarnation, seq_no, id, routing, version, at) VALUES (?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO deletions (stream_seq, incarnation, seq_no, id, routing, version, kept_until) VALUES (?, ?, ?, ?, ?, ?, ?)',
     );
-    for (const d of deletions) insert.run(sequence, incarnation.key, d.seqNo, d.id, d.routing ?? null, d.version, at);
+    const keptUntil = incarnation.routed ? at + departedKeptMs : 0;
+    for (const d of deletions) insert.run(sequence, incarnation.key, d.seqNo, d.id, d.routing ?? null, d.version, keptUntil);
   }
 
-  /** Whether documents with custom routing have been deleted of late. */
+  /** Whether deletes are kept that a document of this incarnation may have to be compared with. */
   hasDeparted(incarnation: Incarnation): boolean {
     return (
-      this.#prepare('SELECT 1 FROM deletions WHERE incarnation = ? AND routing IS NOT NULL LIMIT 1').get(incarnation.key) !==
-      undefined
+      incarnation.routed &&
+      this.#prepare('SELECT 1 FROM deletions WHERE incarnation = ? LIMIT 1').get(incarnation.key) !== undefined
     );
   }
 
-  /** The highest version of such a delete of this id. */
-  departedVersion(incarnation: Incarnation, id: string): number | undefined {
+  /** The highest version of a delete of this id that is kept; −1 for none. */
+  departedVersion(incarnation: Incarnation, id: string): number {
     const found = this.#prepare(
-      'SELECT max(version) AS version FROM deletions WHERE incarnation = ? AND id = ? AND routing IS NOT NULL',
+      'SELECT coalesce(max(version), -1) AS version FROM deletions WHERE incarnation = ? AND id = ? AND kept_until > 0',
     );
-    return (found.get(incarnation.key, id) as { version: number | null }).version ?? undefined;
+    return (found.get(incarnation.key, id) as { version: number }).version;
   }
 
   /** Deletes that the stream took after `sequence`, by incarnation. */
@@ -218,7 +250,7 @@ export class Checkpoint {
 
   /** Forgets what every consumer has acknowledged: all of the log up to `floor`, all of the history below its newest entry there. */
   trim(floor: number, now: number): void {
-    this.#prepare('DELETE FROM deletions WHERE stream_seq <= ? AND (routing IS NULL OR at < ?)').run(floor, now - departedKeptMs);
+    this.#prepare('DELETE FROM deletions WHERE stream_seq <= ? AND kept_until < ?').run(floor, now);
     this.#prepare(
       `DELETE FROM history WHERE stream_seq < (SELECT max(n.stream_seq) FROM history n WHERE n.shard_key = history.shard_key AND n.stream_seq <= ?)`,
     ).run(floor);

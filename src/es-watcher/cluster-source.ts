@@ -6,7 +6,7 @@ import { indexPath, shardStats, type IndexDirectory, type IndexFacts, type Index
 import { BatchChannel } from './channel.ts';
 import type { Checkpoint, Incarnation } from './checkpoint.ts';
 import { Drops } from './drops.ts';
-import { FollowedIndex, type FollowedContext, type RefreshMode } from './followed-index.ts';
+import { FollowedIndex, type FollowedContext, type Poll, type RefreshMode } from './followed-index.ts';
 import { Incarnations } from './incarnations.ts';
 import { cautions, unfollowable } from './followable.ts';
 import { Succession } from './succession.ts';
@@ -59,6 +59,8 @@ export class ClusterSource implements ChangeSource {
   readonly #refused = new Map<string, string>();
   /** Known incarnations that the patterns leave out, and when to see again whether they still exist. */
   readonly #outside = new Map<string, number>();
+  /** Followers of those, which may still be reading. */
+  readonly #parked = new Map<string, FollowedIndex>();
   /** Readers of incarnations that were succeeded, until they have ended. */
   readonly #retired = new Set<FollowedIndex>();
   readonly #succession: Succession;
@@ -182,9 +184,11 @@ export class ClusterSource implements ChangeSource {
     this.#refused.delete(facts.name);
     this.#outside.delete(facts.name);
     if (this.#drops.holds(facts.name)) return;
-    const followed = this.#followed.get(facts.name);
+    const followed = this.#followed.get(facts.name) ?? this.#parked.get(facts.name);
+    this.#parked.delete(facts.name);
     if (followed !== undefined && followed.incarnation.uuid === facts.uuid) {
       followed.facts = facts;
+      this.#followed.set(facts.name, followed);
       return;
     }
     if (followed === undefined) for (const caution of cautions(facts)) this.#events.onNotice?.(caution, { index: facts.name });
@@ -212,6 +216,8 @@ export class ClusterSource implements ChangeSource {
       signal: this.#stopping.signal,
     });
     if (status === 200 || status === 401 || status === 403) {
+      const followed = this.#followed.get(name);
+      if (followed !== undefined) this.#parked.set(name, followed);
       this.#followed.delete(name);
       this.#outside.set(name, this.#parts.now() + outsideAgainMs);
       return;
@@ -232,7 +238,7 @@ export class ClusterSource implements ChangeSource {
   async #poll(): Promise<void> {
     const open = [...this.#followed.values()].filter((index) => !index.facts.closed);
     if (open.length > 0) {
-      const poll = ++this.#polls;
+      const poll = { number: ++this.#polls, askedAt: this.#parts.now() };
       const startedAt = performance.now();
       const names = open.map((index) => index.facts.name);
       const stats = await shardStats(this.#parts.reader.client, names, {
@@ -252,7 +258,7 @@ export class ClusterSource implements ChangeSource {
     this.#succession.advance([...this.#followed.values()].filter((index) => index.caughtUp && !retiring.has(index.facts.name)));
   }
 
-  #look(index: FollowedIndex, found: IndexStats, poll: number): void {
+  #look(index: FollowedIndex, found: IndexStats, poll: Poll): void {
     for (const [shard, primary] of found.shards) {
       const history = index.historyOf(shard);
       const checkpoint = index.checkpointOf(shard);

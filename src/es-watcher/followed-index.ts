@@ -1,10 +1,14 @@
 import { isTransient } from '../core/errors.ts';
 import type { Slots } from '../core/slots.ts';
-import { refresh, type IndexFacts, type PrimaryShard } from '../elastic/index.ts';
+import { findIds, refresh, type IndexFacts, type PrimaryShard } from '../elastic/index.ts';
 import type { Incarnation, ShardState } from './checkpoint.ts';
 import { LagClock } from './lag-clock.ts';
 import { Moves } from './moves.ts';
+import { PassiveRefresh } from './passive-refresh.ts';
 import { type FollowContext, ShardFollower } from './shard.ts';
+
+/** One reading of the statistics: its number, and when it was asked for. */
+export type Poll = { number: number; askedAt: number };
 
 export type RefreshMode = 'force' | 'passive';
 
@@ -26,15 +30,12 @@ type Follower = {
   running: boolean;
   failures: number;
   retryAt: number;
-  /** Passive mode: the checkpoint waited for, and the refresh count at which all of it is visible. */
-  waiting: { upTo: number; refreshTotal: number } | undefined;
+  passive: PassiveRefresh;
   caughtUp: boolean;
 };
 
 const retryFirstMs = 200;
 const retryMaxMs = 30_000;
-/** A refresh that began before the checkpoint was read may end after it: the second one surely began later. */
-const refreshesAwaited = 2;
 
 /** One incarnation of an index, shard by shard. */
 export class FollowedIndex {
@@ -88,8 +89,8 @@ export class FollowedIndex {
     }));
   }
 
-  /** Takes in one look at a shard; `poll` is the number of the poll that read it. Starts the reading where there is something to read. */
-  seen(shard: number, primary: PrimaryShard, poll: number): void {
+  /** Takes in one look at a shard. Starts the reading where there is something to read. */
+  seen(shard: number, primary: PrimaryShard, poll: Poll): void {
     const entry = this.#entry(shard, primary);
     const { state } = entry.follower;
     const now = this.#context.now();
@@ -102,12 +103,13 @@ export class FollowedIndex {
     }
     let upTo = Math.max(primary.globalCheckpoint, state.checkpoint);
     if (this.#context.refreshMode === 'passive') {
-      const visible = this.#visibleByItself(entry, primary);
+      const visible = entry.passive.see(primary, poll.askedAt, now, this.facts.refreshIntervalMs);
+      if (entry.passive.wantsTouch(now)) this.#touch(shard, primary.node);
       if (visible === undefined) return;
       upTo = visible;
     }
     entry.running = true;
-    const task = this.#follow(entry, upTo, primary.node, poll).finally(() => {
+    const task = this.#follow(entry, upTo, primary.node, poll.number).finally(() => {
       entry.running = false;
       this.#tasks.delete(task);
     });
@@ -123,24 +125,24 @@ export class FollowedIndex {
         checkpoint.transaction(true, () => checkpoint.addShard(this.incarnation, shard, primary.historyUuid));
       this.#known.set(shard, state);
       const follower = new ShardFollower(this.#context, this.incarnation, state, this.facts.resultWindowMax, this.#moves);
-      entry = { follower, lag: new LagClock(), running: false, failures: 0, retryAt: 0, waiting: undefined, caughtUp: false };
+      entry = {
+        follower,
+        lag: new LagClock(),
+        running: false,
+        failures: 0,
+        retryAt: 0,
+        passive: new PassiveRefresh(),
+        caughtUp: false,
+      };
       this.#followers.set(shard, entry);
     }
     return entry;
   }
 
-  /** Passive mode: how far the shard's own refreshes have made operations visible, if further than known. */
-  #visibleByItself(entry: Follower, primary: PrimaryShard): number | undefined {
-    const total = primary.refreshTotal ?? 0;
-    const { waiting } = entry;
-    // A node that was restarted counts from zero again.
-    if (waiting === undefined || total < waiting.refreshTotal - refreshesAwaited) {
-      entry.waiting = { upTo: primary.globalCheckpoint, refreshTotal: total + refreshesAwaited };
-      return undefined;
-    }
-    if (total < waiting.refreshTotal) return undefined;
-    entry.waiting = undefined;
-    return waiting.upTo;
+  /** A search that finds nothing: it keeps the shard refreshing. Its failure is nobody's: the next look tells more. */
+  #touch(shard: number, node: string): void {
+    const copy = { index: this.incarnation.name, shard, node };
+    findIds(this.#context.reader, copy, [''], this.#context.signal).catch(() => {});
   }
 
   async #follow(entry: Follower, upTo: number, node: string, poll: number): Promise<void> {
@@ -158,7 +160,7 @@ export class FollowedIndex {
       entry.retryAt = this.#context.now() + Math.min(retryMaxMs, retryFirstMs * 2 ** Math.min(entry.failures - 1, 10));
       // A primary that moves or restarts is daily life: it is worth a word when it lasts.
       if (!isTransient(error) || entry.failures === 3) this.#context.onTrouble(this.incarnation.name, shard, error);
-      entry.waiting = undefined;
+      entry.passive.reset();
     }
   }
 

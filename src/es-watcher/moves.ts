@@ -8,7 +8,7 @@ import type { FollowContext } from './shard.ts';
  * of each other: where the target keeps both routings on one shard, the delete could win over the newer document (D4, second hole).
  * Where that can happen the incarnation's epoch is raised above the delete. Nothing is read again for it: versions only ever rise.
  *
- * Two ways to notice, and between them no gap: a delete looks for its document on the other shards after it is noted here, and a document
+ * It concerns indices in which some document has custom routing, from the first such document on. Two ways to notice, and between them no gap: a delete looks for its document on the other shards after it is noted here, and a document
  * that is read looks for a delete noted here.
  */
 export class Moves {
@@ -29,11 +29,15 @@ export class Moves {
 
   /** To be called before events are made of documents: raises the epoch where one of them would lie below a delete of its id. */
   admit(hits: readonly Hit[]): void {
+    const { checkpoint } = this.#context;
+    if (!this.#incarnation.routed) {
+      if (hits.every((hit) => hit.routing === undefined)) return;
+      checkpoint.transaction(true, () => checkpoint.setRouted(this.#incarnation));
+    }
     if (!this.#anyDeparted) return;
     for (const hit of hits) {
-      if (hit.routing === undefined) continue;
-      const deleted = this.#departing.get(hit.id) ?? this.#context.checkpoint.departedVersion(this.#incarnation, hit.id);
-      if (deleted !== undefined && deleted >= writeVersion(this.#incarnation.epoch, hit.seqNo)) this.#raiseAbove(deleted);
+      const deleted = Math.max(this.#departing.get(hit.id) ?? -1, checkpoint.departedVersion(this.#incarnation, hit.id));
+      if (deleted >= writeVersion(this.#incarnation.epoch, hit.seqNo)) this.#raiseAbove(deleted);
     }
   }
 
@@ -42,21 +46,16 @@ export class Moves {
    * of the same ids that stand on other shards, to be published after them.
    */
   async depart(shard: number, upTo: number, deletions: readonly Deletion[]): Promise<Hit[]> {
-    const routed = deletions.filter((deletion) => deletion.routing !== undefined);
-    if (routed.length === 0) return [];
+    if (!this.#incarnation.routed) return [];
     this.#anyDeparted = true;
-    for (const { id, version } of routed) this.#departing.set(id, version);
+    for (const { id, version } of deletions) this.#departing.set(id, version);
+    const ids = deletions.map((deletion) => deletion.id);
     const { reader, signal } = this.#context;
     const standing: Hit[] = [];
     for (const [other, node] of this.#nodes()) {
       if (other === shard) continue;
       const copy = { index: this.#incarnation.name, shard: other, node };
-      const found = await findIds(
-        reader,
-        copy,
-        routed.map((deletion) => deletion.id),
-        signal,
-      );
+      const found = await findIds(reader, copy, ids, signal);
       if (found.size === 0) continue;
       // First the epoch, then the document: whatever is read of it from now on has the higher version.
       this.#raiseAbove(deleteVersion(this.#incarnation.epoch, upTo));

@@ -16,7 +16,8 @@ const schemaVersion = 1;
  */
 const tables = `
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE incarnations (incarnation INTEGER PRIMARY KEY, name TEXT NOT NULL, uuid TEXT NOT NULL, epoch INTEGER NOT NULL, state TEXT NOT NULL);
+CREATE TABLE incarnations (incarnation INTEGER PRIMARY KEY, name TEXT NOT NULL, uuid TEXT NOT NULL, epoch INTEGER NOT NULL, state TEXT NOT NULL,
+  routed INTEGER NOT NULL);
 CREATE TABLE shards (
   shard_key INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL, shard INTEGER NOT NULL, history_uuid TEXT NOT NULL,
   checkpoint INTEGER NOT NULL, owed INTEGER NOT NULL, rewritten INTEGER NOT NULL, UNIQUE (incarnation, shard));
@@ -24,9 +25,9 @@ CREATE TABLE rows (shard_key INTEGER NOT NULL, seq_no INTEGER NOT NULL, id TEXT 
 CREATE TABLE blocks (shard_key INTEGER NOT NULL, block INTEGER NOT NULL, rows INTEGER NOT NULL, PRIMARY KEY (shard_key, block)) WITHOUT ROWID;
 CREATE TABLE deletions (
   stream_seq INTEGER NOT NULL, incarnation INTEGER NOT NULL, seq_no INTEGER NOT NULL, id TEXT NOT NULL, routing TEXT, version INTEGER NOT NULL,
-  at INTEGER NOT NULL);
+  kept_until INTEGER NOT NULL);
 CREATE INDEX deletions_by_stream ON deletions (stream_seq);
-CREATE INDEX deletions_by_routed_id ON deletions (incarnation, id) WHERE routing IS NOT NULL;
+CREATE INDEX deletions_by_id ON deletions (incarnation, id) WHERE kept_until > 0;
 CREATE TABLE drops (name TEXT PRIMARY KEY, version INTEGER NOT NULL, stream_seq INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE history (shard_key INTEGER NOT NULL, stream_seq INTEGER NOT NULL, checkpoint INTEGER NOT NULL, PRIMARY KEY (shard_key, stream_seq)) WITHOUT ROWID;
 PRAGMA user_version = ${schemaVersion};

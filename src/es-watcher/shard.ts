@@ -197,6 +197,7 @@ export class ShardFollower {
     }
     const found = await findIds(reader, copy, [...newest.keys()], signal);
     const deletions: Deletion[] = [];
+    // Not before the answer: another shard may have raised the epoch and published a document that it still saw here.
     const version = deleteVersion(this.#incarnation.epoch, upTo);
     for (const [id, row] of newest) {
       const seqNo = found.get(id);

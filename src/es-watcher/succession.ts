@@ -71,7 +71,10 @@ export class Succession {
         }
       }
       // Only now: until all of its deletes are in the stream, a restart begins this again.
-      this.#context.checkpoint.transaction(true, () => this.#incarnations.forget(former));
+      this.#context.checkpoint.transaction(true, () => {
+        this.#context.checkpoint.inheritDeletions(former, present.incarnation);
+        this.#incarnations.forget(former);
+      });
       this.#events.onNotice?.('what a former incarnation of an index left behind is deleted', {
         index: name,
         documents: deletes,

@@ -14,14 +14,15 @@ export type LateWritesParts = {
   /** Subjects the consumer takes; none is all. Deletes that it does not take never reach the target. */
   filterSubjects: readonly string[];
   now: () => number;
+  /** Deletes remembered over all subjects; a scan that finds more is forgotten after its answer. Default 250,000. */
+  deletesMax?: number;
   onScan?: (scanned: { subject: string; messages: number; tookMs: number }) => void;
 };
 
 /** What is known of the deletes on one subject: the highest version by document, of the messages between two sequences. */
 type Known = { after: number; through: number; deletes: Map<string, number>; usedAt: number };
 
-/** Documents remembered over all subjects; a scan that finds more is forgotten after its answer. */
-const deletesMax = 250_000;
+const deletesMaxDefault = 250_000;
 const forgetAfterMs = 60_000;
 const scansMax = 5;
 
@@ -32,11 +33,13 @@ const scansMax = 5;
  */
 export class LateWrites {
   readonly #parts: LateWritesParts;
+  readonly #deletesMax: number;
   readonly #known = new Map<string, Known>();
   readonly #turns = new Map<string, Promise<unknown>>();
 
   constructor(parts: LateWritesParts) {
     this.#parts = parts;
+    this.#deletesMax = parts.deletesMax ?? deletesMaxDefault;
   }
 
   isLate({ event, freshAt }: WriteItem): boolean {
@@ -104,7 +107,7 @@ export class LateWrites {
       for (const event of await openFrame(message).catch(() => [])) {
         const key = documentKey(event.id, event.routing);
         const before = known.deletes.get(key);
-        if (before === undefined && known.deletes.size >= deletesMax && !wanted.has(key)) whole = false;
+        if (before === undefined && known.deletes.size >= this.#deletesMax && !wanted.has(key)) whole = false;
         else if (before === undefined || before < event.version) known.deletes.set(key, event.version);
       }
     });
@@ -120,7 +123,7 @@ export class LateWrites {
     // The most recently used stand last.
     for (const [other, { deletes, usedAt }] of [...this.#known].toReversed()) {
       total += deletes.size;
-      if (total > deletesMax || usedAt + forgetAfterMs < now) this.#known.delete(other);
+      if (total > this.#deletesMax || usedAt + forgetAfterMs < now) this.#known.delete(other);
     }
     this.#known.set(subject, known);
   }

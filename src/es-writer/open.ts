@@ -15,8 +15,8 @@ export type WriteItem = {
   refusal?: Refusal;
 };
 
-/** Counted for an item beside its document: what it takes in memory and as a bulk action. */
-const itemBytes = 256;
+/** Counted for an item beside its document: measured, with the objects that describe it and its place in the queues. */
+const itemBytes = 1024;
 
 export function bytesOf({ event }: WriteItem): number {
   return itemBytes + event.id.length + (event.source?.length ?? 0);

@@ -1,63 +1,20 @@
 import { pause } from '../core/backoff.ts';
 import { Pump, type PumpLimits, type PumpStages } from '../core/pump.ts';
 import type { Message } from '../core/strategy.ts';
-import {
-  BulkWriter,
-  clientOptionsOf,
-  createClient,
-  type ElasticClient,
-  GcDeletes,
-  identify,
-  type Server,
-} from '../elastic/index.ts';
-import {
-  acknowledgedBefore,
-  connectNats,
-  DeadLetters,
-  ensureChangeStream,
-  type JetStreamSource,
-  type NatsLink,
-  natsSettingsOf,
-  openSource,
-  readDocuments,
-  scanSubject,
-} from '../jetstream/index.ts';
+import { DeadLetters, ensureChangeStream, type JetStreamSource, openSource, readDocuments } from '../jetstream/index.ts';
 import type { Probes } from '../service/admin.ts';
 import type { Log } from '../service/log.ts';
 import type { Metrics } from '../service/metrics.ts';
 import type { WriterSettings } from './config.ts';
-import { Drops } from './drops.ts';
+import type { Drops } from './drops.ts';
 import { IndexNames } from '../core/index-names.ts';
 import { Intake } from './intake.ts';
-import { LateWrites } from './late.ts';
 import { Observer } from './observer.ts';
 import { bytesOf, openItems, type WriteItem } from './open.ts';
-import { Target } from './target.ts';
-
-export type Peers = { client: ElasticClient; server: Server; link: NatsLink };
+import { type Kit, openDrops, openTarget } from './parts.ts';
+import { connectPeers, type Peers } from './peers.ts';
 
 const lagEveryMs = 1_000;
-const dropsEveryMs = 250;
-
-/** Connects to both sides; throws what a user can act on. */
-export async function connectPeers(settings: WriterSettings, log: Log): Promise<Peers> {
-  const client = createClient({
-    ...clientOptionsOf(settings),
-    connectionsPerHost: settings.bulkConcurrency + 4,
-    onHostSkipped: (host, pauseMs, reason) => log.warn({ host, pauseMs, reason }, 'a target host is skipped for a while'),
-  });
-  try {
-    const server = await identify(client);
-    if (server.warning !== undefined) log.warn(server.warning);
-    const link = await connectNats(natsSettingsOf(settings, 'es-writer'), {
-      onState: (state) => log.info({ server: state.server }, `NATS ${state.is}`),
-    });
-    return { client, server, link };
-  } catch (error) {
-    await client.close();
-    throw error;
-  }
-}
 
 /** es-writer at work: the pump between the stream and the target, and what stands beside it. */
 export class EsWriter {
@@ -123,7 +80,7 @@ export class EsWriter {
     this.#source = source;
     this.#letters = letters;
     this.#names = new IndexNames(settings.rename);
-    this.#drops = this.#openDrops();
+    this.#drops = openDrops(this.#kit, letters);
     this.#pump = new Pump(this.#stages(), this.#limits(), {
       onRetry: (items) => observer.retried(items),
       onBlocked: (error) => observer.trouble('target', error),
@@ -188,6 +145,10 @@ export class EsWriter {
     };
   }
 
+  get #kit(): Kit {
+    return { settings: this.#settings, peers: this.#peers, names: this.#names, observer: this.#observer };
+  }
+
   #limits(): PumpLimits {
     const {
       batchSize,
@@ -222,7 +183,7 @@ export class EsWriter {
       },
       now: Date.now,
     });
-    const target = this.#openTarget();
+    const target = openTarget(this.#kit, this.#stopping.signal);
     return {
       source: intake,
       open: async (message) => {
@@ -245,58 +206,6 @@ export class EsWriter {
         await this.#letters.keep({ is: 'change', event, targetIndex }, message, refusal);
       },
     };
-  }
-
-  #openTarget(): Target {
-    const { client, link } = this.#peers;
-    const { stream, filterSubjects, bulkBytesMax, esTimeout, gcDeletes } = this.#settings;
-    const observer = this.#observer;
-    const targetOf = (index: string): string => this.#names.target(index).name;
-    const writer = new BulkWriter({
-      client,
-      indexOf: targetOf,
-      bodyBytesMax: bulkBytesMax,
-      timeoutMs: esTimeout,
-      gcDeletes: new GcDeletes({ client, wantedMs: gcDeletes, onFact: (fact) => observer.gcDeletes(fact) }),
-      onBulk: (bulk) => observer.bulk(bulk),
-    });
-    const late = new LateWrites({
-      scan: (subject, afterSequence, onMessage) =>
-        scanSubject(link, { stream, subject, afterSequence, onMessage, signal: this.#stopping.signal }),
-      horizonMs: (index) => observer.gcDeletesOf(targetOf(index)) / 2,
-      filterSubjects,
-      now: Date.now,
-      onScan: (scanned) => observer.scanned(scanned),
-    });
-    return new Target({
-      writer,
-      late,
-      hosts: client.hosts,
-      onOutcomes: (items, outcomes) => observer.outcomes(items, outcomes),
-      onLate: (counts) => observer.late(counts),
-    });
-  }
-
-  #openDrops(): Drops {
-    const { client, link } = this.#peers;
-    const { stream, consumer, ackWait, filterSubjects } = this.#settings;
-    return new Drops({
-      client,
-      names: this.#names,
-      allBefore: (sequence) => acknowledgedBefore(link, { stream, consumer, filterSubjects }, sequence),
-      deadLetter: async (letter, message, refusal) => {
-        this.#observer.refused({ subject: message.subject }, refusal);
-        await this.#letters.keep(letter, message, refusal);
-        this.#observer.deadLetter(refusal);
-      },
-      onDropped: ({ index }, target) => {
-        this.#observer.trouble('index deletes', undefined);
-        this.#observer.dropped(index, target);
-      },
-      onTrouble: (error) => this.#observer.trouble('index deletes', error),
-      everyMs: dropsEveryMs,
-      workingEveryMs: Math.ceil(ackWait / 3),
-    });
   }
 
   async #watchLag(): Promise<void> {

@@ -4,13 +4,20 @@ import type { Clock } from './clock.ts';
 import type { LinkEvent, NatsLink } from './connect.ts';
 import { natsFailure } from './failures.ts';
 
-type Pending = { reply: string; resolve: () => void; reject: (error: GatewayError) => void; dueAt: number; tries: number };
+type Pending = {
+  sequence: number;
+  reply: string;
+  resolve: () => void;
+  reject: (error: GatewayError) => void;
+  dueAt: number;
+  tries: number;
+};
 
 const ackPayload = new TextEncoder().encode('+ACK');
 const answerWithinMs = 2_000;
 const tickMs = 250;
 /** Unanswered this often with a connection, an acknowledgement is given up: the server has forgotten that delivery and will repeat it. */
-const triesMax = 5;
+const triesMax = 3;
 
 function lost(why: string): GatewayError {
   return new GatewayError('ACK_LOST', `an acknowledgement was not confirmed: ${why}`, {
@@ -27,6 +34,7 @@ export class AckWindow {
   readonly #replies: Subscription;
   readonly #unwatch: () => void;
   readonly #pending = new Map<number, Pending>();
+  readonly #tokens = new Map<number, number>();
   #token = 0;
   #cancelTick: (() => void) | undefined;
   #ended: GatewayError | undefined;
@@ -41,18 +49,29 @@ export class AckWindow {
   }
 
   /** Resolves when the server confirms; rejects with ACK_LOST. Bounded by the number of deliveries that are out. */
-  ack(reply: string): Promise<void> {
+  ack(sequence: number, reply: string): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#ended !== undefined) {
         reject(this.#ended);
         return;
       }
       const token = ++this.#token;
-      const pending: Pending = { reply, resolve, reject, dueAt: 0, tries: 0 };
+      const pending: Pending = { sequence, reply, resolve, reject, dueAt: 0, tries: 0 };
       this.#pending.set(token, pending);
+      this.#tokens.set(sequence, token);
       this.#send(token, pending);
       this.#cancelTick ??= this.#clock.after(tickMs, () => this.#tick());
     });
+  }
+
+  /**
+   * A message arrived. If an acknowledgement of it waits to be confirmed, it was in vain: a server that was killed forgets deliveries, and
+   * never answers an acknowledgement of one that it does not know.
+   */
+  delivered(sequence: number): void {
+    const token = this.#tokens.get(sequence);
+    const pending = token === undefined ? undefined : this.#take(token);
+    pending?.reject(lost('the message was delivered again'));
   }
 
   /** The consumer is gone, and with it the deliveries that wait for confirmation. */
@@ -60,6 +79,7 @@ export class AckWindow {
     const error = lost(why);
     for (const pending of this.#pending.values()) pending.reject(error);
     this.#pending.clear();
+    this.#tokens.clear();
   }
 
   close(error: GatewayError = lost('the source is closed')): void {
@@ -71,6 +91,14 @@ export class AckWindow {
     if (!this.#replies.isClosed()) this.#replies.unsubscribe();
   }
 
+  #take(token: number): Pending | undefined {
+    const pending = this.#pending.get(token);
+    if (pending === undefined) return undefined;
+    this.#pending.delete(token);
+    if (this.#tokens.get(pending.sequence) === token) this.#tokens.delete(pending.sequence);
+    return pending;
+  }
+
   #send(token: number, pending: Pending): void {
     pending.dueAt = this.#clock.now() + answerWithinMs;
     // Without a connection it is sent when there is one again.
@@ -79,7 +107,7 @@ export class AckWindow {
     try {
       this.#link.connection.publish(pending.reply, ackPayload, { reply: this.#inbox + token.toString(36) });
     } catch (error) {
-      this.#pending.delete(token);
+      this.#take(token);
       pending.reject(lost(natsFailure(error, 'publishing it').message));
     }
   }
@@ -90,11 +118,8 @@ export class AckWindow {
       return;
     }
     const token = Number.parseInt(answer.subject.slice(this.#inbox.length), 36);
-    const pending = this.#pending.get(token);
     // 503: nobody listens for this consumer now. It is tried again when due.
-    if (pending === undefined || answer.headers?.hasError === true) return;
-    this.#pending.delete(token);
-    pending.resolve();
+    if (answer.headers?.hasError !== true) this.#take(token)?.resolve();
   }
 
   #tick(): void {
@@ -106,8 +131,7 @@ export class AckWindow {
         this.#send(token, pending);
         continue;
       }
-      this.#pending.delete(token);
-      pending.reject(lost('the server did not answer'));
+      this.#take(token)?.reject(lost('the server did not answer'));
     }
     if (this.#pending.size > 0) this.#cancelTick = this.#clock.after(tickMs, () => this.#tick());
   }

@@ -1,9 +1,9 @@
 /** Time handed in, so that a test decides when it passes. */
 export type Clock = {
   /** ms since 1970. */
-  now(): number;
+  now: () => number;
   /** Calls once after `delayMs`; the answer takes the call back. */
-  after(delayMs: number, call: () => void): () => void;
+  after: (delayMs: number, call: () => void) => () => void;
 };
 
 export const systemClock: Clock = {

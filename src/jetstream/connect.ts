@@ -34,7 +34,7 @@ export type NatsSettings = {
   inboxPrefix?: string;
 };
 
-export type ConnectionState = { is: 'connected' | 'disconnected'; server: string };
+type ConnectionState = { is: 'connected' | 'disconnected'; server: string };
 
 /** `denied`: the server refused a publish or subscription for want of permission; nothing else answers such a publish. */
 export type LinkEvent = ConnectionState | { is: 'denied'; operation: 'publish' | 'subscription'; subject: string };
@@ -73,6 +73,7 @@ export type NatsLink = {
 };
 
 const connectTimeoutMs = 5_000;
+const drainMaxMs = 5_000;
 const firstConnect = { minMs: 200, maxMs: 5_000 };
 /** How long a server that says it has JetStream may leave it unanswered: it is still starting, or electing a leader. */
 const jetstreamStartMs = 10_000;
@@ -179,8 +180,11 @@ async function open(
       },
       close: async () => {
         if (connection.isClosed()) return;
-        // Without a server a drain would wait for it for ever.
-        await (connected ? connection.drain() : connection.close()).catch(() => connection.close());
+        // A drain waits for the server to answer, which it may never do.
+        const cancel = clock.after(connected ? drainMaxMs : 0, () => void connection.close());
+        if (connected) await connection.drain().catch(() => undefined);
+        await connection.closed();
+        cancel();
       },
     };
     void follow(connection, (event) => {

@@ -4,7 +4,8 @@ import { Slots } from '../core/slots.ts';
 import type { NatsLink } from './connect.ts';
 import { encodeLetter, letterId, type LetterOrigin, type Undeliverable } from './dead-letter.ts';
 import { type Documents, openDocuments } from './documents.ts';
-import { type JetStreamSink, openSink } from './sink.ts';
+import { openSink } from './sink.ts';
+import type { JetStreamSink } from './sink-settings.ts';
 import { ensureDeadLetterStream, type StreamSettings } from './streams.ts';
 
 /** Letters on their way at once; more wait for their turn with what they are about. */

@@ -1,13 +1,11 @@
 import type { MsgHdrs } from '@nats-io/transport-node';
 
-/** Names of the message headers used on streams, as NATS (ADR-4, ADR-9, ADR-22) and this product spell them. */
+/** Names of NATS's own message headers (ADR-4, ADR-9, ADR-22). What the product adds is core/frame.ts's. */
 export const header = {
   /** Deduplication id within the stream's window. */
   messageId: 'Nats-Msg-Id',
   /** The server refuses the message when another stream would store it. */
   expectedStream: 'Nats-Expected-Stream',
-  /** `zstd` for a compressed frame. */
-  contentEncoding: 'Content-Encoding',
   /** On status messages: what of a pull request was left undelivered. */
   pendingMessages: 'Nats-Pending-Messages',
   pendingBytes: 'Nats-Pending-Bytes',

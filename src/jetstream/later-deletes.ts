@@ -114,7 +114,7 @@ class Reader {
     const bytes = Math.max(readAhead.bytes, 2 * this.#link.maxPayload);
     this.#pull.ask(readAhead.messages, bytes, { waits: false });
     const unwatch = this.#link.watch(() => this.#end.reject(this.#interrupted('the connection was cut')));
-    let cancel = (): void => undefined;
+    let cancel: (() => void) | undefined;
     const watch = (): void => {
       cancel = this.#clock.after(watchEveryMs, () => {
         if (this.#pull.isSilent() || !this.#link.connected) this.#end.reject(this.#interrupted('no answer'));
@@ -125,7 +125,7 @@ class Reader {
     try {
       await this.#end.promise;
     } finally {
-      cancel();
+      cancel?.();
       unwatch();
     }
     const messages = [...this.#got];

@@ -1,50 +1,16 @@
 import type { Msg, MsgHdrs, Subscription } from '@nats-io/transport-node';
-import { createInbox, MsgHdrsImpl } from '@nats-io/transport-node';
-import { backoffMs } from '../core/backoff.ts';
+import { createInbox } from '@nats-io/transport-node';
 import { GatewayError } from '../core/errors.ts';
-import type { MessageSink, OutgoingMessage, Stored } from '../core/strategy.ts';
+import type { OutgoingMessage, Stored } from '../core/strategy.ts';
 import { systemClock, type Clock } from './clock.ts';
 import type { LinkEvent, NatsLink } from './connect.ts';
 import { natsFailure } from './failures.ts';
-import { header, isHeaderText } from './headers.ts';
+import { invalid, prepare } from './outgoing.ts';
+import { Pace } from './pace.ts';
+import type { JetStreamSink, SinkEvents, SinkSettings } from './sink-settings.ts';
 import { pubAckReader } from './puback.ts';
 import { foreignStream, inspectStream, judgeRefusal, tooLarge } from './publish-verdict.ts';
 import { Fifo } from './fifo.ts';
-
-export type SinkSettings = {
-  stream: string;
-  /** Messages that may be unacknowledged at once. */
-  windowMessages?: number;
-  /** Their bytes; one message above it is let through alone. */
-  windowBytes?: number;
-  /** Calls of `publish` that may wait for the window. */
-  queueMessages?: number;
-  /** Then a message is published again, under the same id. */
-  ackTimeoutMs?: number;
-  /** The stream's last sequence when the sink is opened, so that a regress shows from the first acknowledgement on. */
-  highestSequence?: number;
-};
-
-export type SinkEvents = {
-  /** True: the stream refuses messages for want of room. False: everything it refused is stored. */
-  onFull?: (full: boolean, reason: string) => void;
-  /** The stream gave a sequence it had given before: it was rolled back or made anew. */
-  onRegress?: (seen: { sequence: number; highest: number }) => void;
-  /** A publish is tried again; at most once a second. */
-  onRetry?: (reason: string) => void;
-};
-
-export interface JetStreamSink extends MessageSink {
-  /** Resolves when the window has room: to be awaited before `publish` where many messages are at hand. */
-  room(): Promise<void>;
-  /** Tries now what waits: space was made, or the server is back. */
-  kick(): void;
-  /** Rejects everything that is not stored yet; the sink remains usable. */
-  abort(error: GatewayError): void;
-  readonly inFlight: { messages: number; bytes: number };
-  readonly full: boolean;
-  readonly highestSequence: number;
-}
 
 type Pending = {
   readonly token: number;
@@ -69,7 +35,6 @@ const defaults = {
   ackTimeoutMs: 5_000,
   highestSequence: 0,
 };
-const retry = { minMs: 20, maxMs: 2_000 };
 const tickMs = 100;
 const inspectEveryMs = 500;
 const tellRetryEveryMs = 1_000;
@@ -107,12 +72,8 @@ class Sink implements JetStreamSink {
   #idleWaiters: (() => void)[] = [];
   #bytes = 0;
   #air = 0;
-  /** How many may be in the air: grows with every message stored, falls to one when messages are refused, so that a full stream is probed. */
-  #allowance: number;
-  #blockedUntil = 0;
-  #failures = 0;
+  readonly #pace: Pace;
   #cancelTick: (() => void) | undefined;
-  #cancelUnblock: (() => void) | undefined;
   #token = 0;
   #regressToken = 0;
   #refusedForSpace = 0;
@@ -128,7 +89,7 @@ class Sink implements JetStreamSink {
     this.#settings = settings;
     this.#events = events;
     this.#clock = clock;
-    this.#allowance = settings.windowMessages;
+    this.#pace = new Pace(settings.windowMessages, clock, () => this.#pump());
     this.highestSequence = settings.highestSequence;
     this.#inbox = `${createInbox(link.inboxPrefix)}.`;
     this.#replies = link.connection.subscribe(`${this.#inbox}*`, { callback: (error, reply) => this.#answered(error, reply) });
@@ -151,7 +112,7 @@ class Sink implements JetStreamSink {
         reject(refusal);
         return;
       }
-      const { headers, bytes } = measured(this.#settings.stream, message);
+      const { headers, bytes } = prepare(this.#settings.stream, message);
       if (bytes > this.#link.maxPayload) {
         reject(
           tooLarge(message.subject, `${bytes} bytes with headers, and max_payload of the server is ${this.#link.maxPayload}`),
@@ -184,7 +145,7 @@ class Sink implements JetStreamSink {
   }
 
   kick(): void {
-    this.#blockedUntil = 0;
+    this.#pace.kick();
     this.#pump();
   }
 
@@ -208,12 +169,7 @@ class Sink implements JetStreamSink {
       const text = `${this.#queue.size} messages wait to be published to stream ${this.#settings.stream}`;
       return new GatewayError('SINK_OVERRUN', text, { hint: 'wait for room() before publishing' });
     }
-    let valid =
-      message.subject !== '' && !/[\s\0]/.test(message.subject) && (message.id === undefined || isHeaderText(message.id));
-    for (const [name, value] of message.headers ?? []) valid &&= name !== '' && !/[\s:]/.test(name) && isHeaderText(value);
-    return valid
-      ? undefined
-      : new GatewayError('MESSAGE_INVALID', `subject, id or header of a message on ${JSON.stringify(message.subject)}`);
+    return invalid(message);
   }
 
   #hasRoom(bytes: number): boolean {
@@ -222,12 +178,7 @@ class Sink implements JetStreamSink {
   }
 
   #pump(): void {
-    while (
-      this.#ended === undefined &&
-      this.#link.connected &&
-      this.#air < this.#allowance &&
-      this.#clock.now() >= this.#blockedUntil
-    ) {
+    while (this.#ended === undefined && this.#link.connected && this.#pace.allows(this.#air)) {
       const next = this.#next();
       if (next === undefined) break;
       this.#send(next);
@@ -296,9 +247,8 @@ class Sink implements JetStreamSink {
       this.#settle(pending, foreignStream(this.#settings.stream, stream, pending.subject));
       return;
     }
-    this.#failures = 0;
+    this.#pace.stored();
     this.#misses = 0;
-    if (this.#allowance < this.#settings.windowMessages) this.#allowance++;
     if (!duplicate && sequence <= pending.above && pending.token > this.#regressToken) {
       // What is under way now was published before the regress was known: it is not told again.
       this.#regressToken = this.#token;
@@ -326,7 +276,7 @@ class Sink implements JetStreamSink {
     pending.state = 'again';
     this.#air--;
     this.#again.push(pending);
-    this.#block();
+    this.#pace.refused();
     const now = this.#clock.now();
     if (now - this.#toldRetryAt >= tellRetryEveryMs) {
       this.#toldRetryAt = now;
@@ -336,18 +286,7 @@ class Sink implements JetStreamSink {
       pending.refusedForSpace = true;
       if (++this.#refusedForSpace === 1) this.#events.onFull?.(true, reason);
     }
-    if (why === 'suspect' || (why === 'full' && this.#failures > 3)) void this.#inspect(pending);
-  }
-
-  /** Holds everything back for a while. Refusals of one volley count once. */
-  #block(): void {
-    this.#allowance = 1;
-    const now = this.#clock.now();
-    if (now < this.#blockedUntil) return;
-    const wait = backoffMs(++this.#failures, retry);
-    this.#blockedUntil = now + wait;
-    this.#cancelUnblock?.();
-    this.#cancelUnblock = this.#clock.after(wait, () => this.#pump());
+    if (why === 'suspect' || (why === 'full' && this.#pace.refusals > 3)) void this.#inspect(pending);
   }
 
   /** Finds out why a message is not taken, where waiting may be in vain. */
@@ -400,20 +339,10 @@ class Sink implements JetStreamSink {
     if (this.#ended !== undefined) return;
     this.#ended = error;
     this.#cancelTick?.();
-    this.#cancelUnblock?.();
+    this.#pace.stop();
     this.#unwatch();
     this.abort(error);
     for (const resolve of this.#roomWaiters.splice(0)) resolve();
     if (!this.#replies.isClosed()) this.#replies.unsubscribe();
   }
-}
-
-/** The headers as published, and the bytes of headers and payload, which the server's max_payload limits. */
-function measured(stream: string, message: OutgoingMessage): { headers: MsgHdrs; bytes: number } {
-  const lines: Record<string, string[]> = { [header.expectedStream]: [stream] };
-  if (message.id !== undefined) lines[header.messageId] = [message.id];
-  for (const [name, value] of message.headers ?? []) lines[name] = [value];
-  let bytes = 'NATS/1.0\r\n\r\n'.length + message.payload.length;
-  for (const name of Object.keys(lines)) bytes += name.length + Buffer.byteLength(lines[name]?.[0] ?? '') + ': \r\n'.length;
-  return { headers: MsgHdrsImpl.fromRecord(lines), bytes };
 }

@@ -1,7 +1,7 @@
 import type { Msg } from '@nats-io/transport-node';
 import { backoffMs } from '../core/backoff.ts';
 import { GatewayError } from '../core/errors.ts';
-import type { Delivery, MessageSource } from '../core/strategy.ts';
+import type { Delivery } from '../core/strategy.ts';
 import { AckWindow } from './ack-window.ts';
 import { pause, systemClock, type Clock } from './clock.ts';
 import type { LinkEvent, NatsLink } from './connect.ts';
@@ -10,45 +10,8 @@ import { ReceivedDelivery, receivedMessage, type Origin, type Settlement } from 
 import { natsFailure } from './failures.ts';
 import { Fifo } from './fifo.ts';
 import { Pull } from './pull.ts';
+import type { JetStreamSource, SourceEvents, SourceLag, SourceSettings } from './source-settings.ts';
 import { checkName } from './subjects.ts';
-
-export type SourceSettings = {
-  stream: string;
-  /** Durable name. Sources with the same one share the work. */
-  consumer: string;
-  filterSubjects?: readonly string[];
-  /** Without a word for so long, a message is delivered again. */
-  ackWaitMs?: number;
-  /** Unacknowledged messages of all sources that share the consumer. */
-  maxAckPending?: number;
-  /** Messages delivered to this source and not settled. */
-  windowMessages?: number;
-  /** Their bytes; at least two of the largest messages the server takes. */
-  windowBytes?: number;
-};
-
-export type SourceEvents = {
-  /**
-   * CONSUMER_RECREATED (its position was lost; it starts over, which versions make harmless), CONSUMER_FILTER_CHANGED, STREAM_MISSING (waits
-   * for it), STREAM_BACK, PULL_FAILED (tried again).
-   */
-  onWarning?: (warning: GatewayError) => void;
-};
-
-export type SourceLag = {
-  /** Not delivered yet. */
-  pending: number;
-  /** Delivered and not acknowledged. */
-  ackPending: number;
-  /** Of those, delivered more than once. */
-  redelivered: number;
-};
-
-export interface JetStreamSource extends MessageSource {
-  /** Of the consumer, whoever reads it. Throws NATS_*, STREAM_MISSING, CONSUMER_MISSING. */
-  lag(): Promise<SourceLag>;
-  readonly outstanding: { messages: number; bytes: number };
-}
 
 const defaults = {
   filterSubjects: [],
@@ -159,6 +122,9 @@ class Source implements JetStreamSource, Settlement {
     this.#cancelWatch?.();
     this.#unwatch();
     await Promise.all(this.#pulls.map((pull) => pull.close().catch(() => undefined)));
+    // Asked for the consumer, the server forgets requests that nobody listens to any more. Otherwise it would try the first message given back
+    // on one of them, and keep it for the ack wait (seen with 2.15).
+    if (this.#ready.size > 0 && this.#link.connected) await findConsumer(this.#link, this.#settings).catch(() => undefined);
     // What nobody has taken yet goes back at once, for another source or the next start.
     for (let unread = this.#ready.shift(); unread !== undefined; unread = this.#ready.shift()) this.giveBack(unread, 0);
     for (const waiting of this.#waiting.splice(0)) waiting.resolve({ done: true, value: undefined });
@@ -167,7 +133,7 @@ class Source implements JetStreamSource, Settlement {
 
   async acknowledge(delivery: ReceivedDelivery): Promise<void> {
     try {
-      await this.#acks.ack(delivery.reply);
+      await this.#acks.ack(delivery.message.sequence, delivery.reply);
     } finally {
       this.#release(delivery);
     }
@@ -195,6 +161,7 @@ class Source implements JetStreamSource, Settlement {
 
   #receive(received: Msg, origin: Origin, bytes: number): void {
     this.#suspects = 0;
+    this.#acks.delivered(origin.sequence);
     const delivery = new ReceivedDelivery(receivedMessage(received, origin), received.reply ?? '', bytes, this);
     this.#messages++;
     this.#bytes += bytes;
@@ -279,6 +246,8 @@ class Source implements JetStreamSource, Settlement {
     let missing = false;
     for (let attempt = 1; !this.#stopping && this.#failure === undefined; attempt++) {
       try {
+        // Before the consumer is asked for: that makes the server forget the requests of the connection before.
+        this.#dropRequests();
         const { info, was } = await ensureConsumer(this.#link, this.#settings);
         if (missing) this.#warn('STREAM_BACK', `stream ${this.#settings.stream} is there again`, 'nothing to do');
         if (info.created !== this.#created) {
@@ -301,13 +270,17 @@ class Source implements JetStreamSource, Settlement {
         await pause(this.#clock, backoffMs(attempt, restore));
       }
     }
+    this.#dropRequests();
+    this.#restoring = false;
+    this.#refill();
+  }
+
+  #dropRequests(): void {
     for (const pull of this.#pulls) {
       if (this.#reconnected) pull.renew();
       else pull.drop();
     }
     this.#reconnected = false;
-    this.#restoring = false;
-    this.#refill();
   }
 
   #warn(code: string, text: string, hint: string): void {

@@ -247,7 +247,7 @@ function masking(mask: Mask, key: string): (text: string) => string {
     case 'hash':
       return (text) => `"${createHmac('sha256', key).update(text).digest('hex').slice(0, hashLength)}"`;
     case 'partial':
-      return (text) => JSON.stringify(partly([...text], mask.keep, mask.side));
+      return (text) => JSON.stringify(partly(Array.from(text), mask.keep, mask.side));
   }
 }
 

@@ -7,9 +7,9 @@ import { until } from '../support/until.ts';
 export type SinkBench = {
   readonly sink: MessageSink;
   /** What the stream holds now, oldest first. */
-  read(): Promise<readonly Message[]>;
-  purgeThrough(sequence: number): Promise<void>;
-  close(): Promise<void>;
+  read: () => Promise<readonly Message[]>;
+  purgeThrough: (sequence: number) => Promise<void>;
+  close: () => Promise<void>;
 };
 
 const within = { withinMs: 20_000, everyMs: 10 };
@@ -56,7 +56,7 @@ export function messageSinkContract(name: string, start: (options: { maxBytes: n
       await sink.publish({ subject, payload: new Uint8Array(0) });
       const [first, second] = await read();
       assert.equal(first?.subject, odd);
-      assert.deepEqual(Uint8Array.from(first!.payload), payload);
+      assert.deepEqual(Uint8Array.from(first.payload), payload);
       assert.equal(first?.headers.get('Content-Encoding'), 'zstd');
       assert.equal(first?.headers.get('Nats-Msg-Id'), 'uuid.0.1-2');
       assert.equal(second?.payload.length, 0);

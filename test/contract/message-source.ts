@@ -166,16 +166,15 @@ export function messageSourceContract(name: string, start: () => Promise<SourceB
       let out = 0;
       let most = 0;
       const seen = new Set<number>();
+      const settle = async (delivery: Delivery): Promise<void> => {
+        most = Math.max(most, out);
+        await delivery.ack();
+        if (--out === 0 && seen.size === 200) await source.stop();
+      };
       for await (const delivery of source) {
         out++;
         seen.add(delivery.message.sequence);
-        setImmediate(() => {
-          most = Math.max(most, out);
-          void delivery.ack().then(() => {
-            if (seen.size === 200 && out === 1) void source.stop();
-            out--;
-          });
-        });
+        setImmediate(() => void settle(delivery));
       }
       assert.equal(seen.size, 200);
       assert.ok(most <= 8, `${most} at once`);

@@ -164,6 +164,13 @@ test('a request that is too large is refused even where the server stops listeni
   assert.equal(server.asked(), 0);
 });
 
+test('TLS with a host that speaks none is an error that lasts', async (t) => {
+  const plain = await host(t, ok);
+  const error = await failure(client(t, [plain.url.replace('http:', 'https:')]).json({ method: 'GET', path: '/' }));
+  assert.deepEqual([error.code, error.transient], ['ES_TLS', false]);
+  assert.match(error.message, /no trusted connection to https:.*: wrong version number \(ERR_SSL_WRONG_VERSION_NUMBER\)$/);
+});
+
 test('what servers refuse becomes an error that says what to do', async (t) => {
   const reason = { error: { root_cause: [{ reason: 'deep' }], type: 'some_exception', reason: 'why' }, status: 0 };
   const answers: Record<string, [number, string]> = {

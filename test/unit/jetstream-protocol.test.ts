@@ -3,16 +3,21 @@ import { describe, it } from 'node:test';
 import { readOrigin } from '../../src/jetstream/delivery.ts';
 import { Fifo } from '../../src/jetstream/fifo.ts';
 import { parseServers } from '../../src/jetstream/nats-url.ts';
-import { pubAckReader } from '../../src/jetstream/puback.ts';
+import { pubAckReader, type PubAck } from '../../src/jetstream/puback.ts';
 import { checkName, covers, overlaps } from '../../src/jetstream/subjects.ts';
 
-describe('publish acknowledgements', () => {
-  const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+function bytes(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
 
+function stored(sequence: number, stream = 'S', duplicate = false): PubAck {
+  return { is: 'stored', stream, sequence, duplicate };
+}
+
+describe('publish acknowledgements', () => {
   it('reads plain ones, duplicates, other streams, errors and long sequences alike before and after it has learnt the form', () => {
     const read = pubAckReader();
     for (let round = 0; round < 2; round++) {
-      const stored = (sequence: number, stream = 'S', duplicate = false) => ({ is: 'stored', stream, sequence, duplicate });
       assert.deepEqual(read(bytes('{"stream":"S","seq":7}')), stored(7));
       assert.deepEqual(read(bytes('{"stream":"S", "seq":8}')), stored(8));
       assert.deepEqual(read(bytes('{"stream":"S","seq":123456789012345}')), stored(123456789012345));
