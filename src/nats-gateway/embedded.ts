@@ -81,7 +81,7 @@ export class EmbeddedServer {
 
   /** Runs it on another address than its clients know, so that nobody comes before `prepare` is done; ends it then. */
   async prepare(work: (url: string) => Promise<void>): Promise<void> {
-    const port = await freePort();
+    const port = await bind('127.0.0.1', 0);
     this.#spawn({ ...this.#settings, listen: { host: '127.0.0.1', port } });
     const failed = this.#ended.then((exit) => {
       throw this.#failure(exit);
@@ -94,8 +94,15 @@ export class EmbeddedServer {
     }
   }
 
-  /** Starts it for good. */
-  start(): void {
+  /** Starts it for good. Throws NATS_LISTEN_FAILED where another program has its address: clients would be taken for ours there. */
+  async start(): Promise<void> {
+    const { host, port } = this.#settings.listen;
+    await bind(host, port).catch((cause: unknown) => {
+      throw new GatewayError('NATS_LISTEN_FAILED', `the embedded NATS server cannot listen on ${host}:${port}: ${String(cause)}`, {
+        hint: 'stop what listens there, or choose another --nats-listen (NATS_LISTEN)',
+        cause,
+      });
+    });
     this.#spawn(this.#settings);
     this.#watching = this.#watch();
   }
@@ -239,9 +246,10 @@ export function findBinary(path: string, searchPath: string): string {
   });
 }
 
-async function freePort(): Promise<number> {
+/** Takes an address for a moment; answers the port. */
+async function bind(host: string, port: number): Promise<number> {
   const server = createServer();
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve));
   const address = server.address();
   await new Promise<void>((resolve) => server.close(() => resolve()));
   return typeof address === 'object' && address !== null ? address.port : 0;

@@ -99,11 +99,11 @@ test('without a binary it says how to get one, with a port in use what to do', a
   const two = await box({ 'nats-listen': one.url.slice('nats://'.length) });
   two.gateway.start();
   assert.equal((await two.gateway.ended()).code, 1);
-  assert.match(two.gateway.output, /embedded NATS server ended at its start .*\n.*--nats-listen/);
+  assert.match(two.gateway.output, /embedded NATS server cannot listen on .*\n.*--nats-listen/);
   await one.gateway.stop();
 });
 
-test('users that are set must log in, and the configuration is readable by its owner only', async (t) => {
+test('users that are set must log in, and the configuration is readable by its owner only', async () => {
   const { gateway, url, storeDir } = await box({ 'upstream-user': 'u', 'upstream-password': "p'\\x" });
   await gateway.startReady();
   await assert.rejects(connectTo(url), { code: 'NATS_UNAUTHORISED' });
