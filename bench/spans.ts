@@ -1,35 +1,56 @@
 import { places } from '../scripts/demo/places.ts';
 import { scanSearchAnswer } from '../src/elastic/spans.ts';
-import { fastestMs, runAlone, type BenchResult } from './result.ts';
+import type { Benchmark, Context, Goal, Measure, Result } from './benchmark.ts';
+import { median, show } from './figures.ts';
 
 /** Documents of a page, as a watcher reads them. */
 const pageDocuments = 5_000;
-const scannerFloor = 400;
+const floorMbPerSecond = 400;
+/** A line of text, and a paragraph; 0 is the place alone. */
+const documentSizes = [0, 330, 1_000];
 
-/**
- * How fast documents are taken out of a search answer: sliced by the span scanner, beside JSON.parse of the answer and JSON.stringify of
- * every document. Real places, alone (about 130 bytes), with a line of text (330) and with a paragraph (1 KB).
- */
-export async function run(): Promise<BenchResult> {
-  const result: BenchResult = { name: 'span scanner', rows: [], floors: [] };
-  for (const wantedBytes of [0, 330, 1_000]) {
-    const answer = searchAnswer(wantedBytes);
-    const megabytes = answer.length / 1e6;
-    const documentBytes = Math.round(
-      scanSearchAnswer(answer).hits.reduce((sum, hit) => sum + hit.source!.length, 0) / pageDocuments,
-    );
-    const scanner = megabytes / (fastestMs(60, () => scan(answer)) / 1_000);
-    const parser = megabytes / (fastestMs(8, () => parseAndPrint(answer)) / 1_000);
-    const label = `documents of ${documentBytes} bytes`;
-    result.rows.push(
-      { label: `span scanner, ${label}`, value: Math.round(scanner), unit: 'MB/s' },
-      { label: `JSON.parse + stringify, ${label}`, value: Math.round(parser), unit: 'MB/s', note: 'changes numbers beyond 2^53' },
-    );
-    if (wantedBytes > 0) {
-      result.floors.push({ label: `span scanner, ${label}`, measured: Math.round(scanner), floor: scannerFloor, unit: 'MB/s' });
+export const benchmark: Benchmark = {
+  name: 'spans',
+  title: 'Span scanner',
+  about:
+    'How fast documents are taken out of a search answer of 5,000: sliced by the span scanner, beside `JSON.parse` of the answer and ' +
+    '`JSON.stringify` of every document (which would also change numbers beyond 2^53). Real places, alone and with text.',
+  run({ quick, say }: Context): Promise<Result> {
+    const measures: Measure[] = [];
+    const goals: Goal[] = [];
+    for (const size of documentSizes) {
+      const answer = searchAnswer(size);
+      const bytes = Math.round(scanSearchAnswer(answer).hits.reduce((sum, hit) => sum + hit.source!.length, 0) / pageDocuments);
+      const rates = (rounds: number, work: () => void) => ratesOf(quick ? 3 : 5, rounds, work, answer.length);
+      const scanned = rates(30, () => scan(answer));
+      const parsed = rates(5, () => parseAndPrint(answer));
+      const label = `documents of ${bytes} bytes`;
+      say(`${label}: ${show(median(scanned))} MB/s sliced, ${show(median(parsed))} MB/s parsed and printed`);
+      measures.push(
+        { name: `span scanner, ${label}`, unit: 'MB/s', values: scanned },
+        { name: `JSON.parse + stringify, ${label}`, unit: 'MB/s', values: parsed },
+      );
+      const ratio = median(scanned) / median(parsed);
+      goals.push({ name: `slicing beside parsing, ${label}`, value: ratio, unit: '×', bound: { atLeast: 2 }, enforced: true });
+      if (size === 0) continue;
+      const bound = { atLeast: floorMbPerSecond };
+      goals.push({ name: `span scanner, ${label}`, value: median(scanned), unit: 'MB/s', bound, enforced: false });
     }
-  }
-  return Promise.resolve(result);
+    return Promise.resolve({ measures, goals });
+  },
+};
+
+/** MB/s of the fastest run of each repetition: what the work costs when nothing else is in its way. */
+function ratesOf(repetitions: number, rounds: number, work: () => void, bytes: number): number[] {
+  return Array.from({ length: repetitions }, () => {
+    let bestMs = Number.POSITIVE_INFINITY;
+    for (let round = 0; round < rounds; round++) {
+      const startedAt = performance.now();
+      work();
+      bestMs = Math.min(bestMs, performance.now() - startedAt);
+    }
+    return bytes / 1e3 / bestMs;
+  });
 }
 
 /** The answer of a server to one page, with documents of at least so many bytes. */
@@ -53,5 +74,3 @@ function parseAndPrint(answer: Buffer): void {
   const { hits } = (JSON.parse(answer.toString()) as { hits: { hits: { _source: unknown }[] } }).hits;
   for (const hit of hits) Buffer.from(JSON.stringify(hit._source));
 }
-
-await runAlone(import.meta, run);

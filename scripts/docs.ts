@@ -7,6 +7,7 @@ import { writerMetrics } from '../src/es-writer/metrics.ts';
 import { Metrics } from '../src/service/metrics.ts';
 import type { Schema } from '../src/service/settings.ts';
 import { configurationPage } from './docs/configuration.ts';
+import { errorsPage } from './docs/errors.ts';
 import { exampleFile } from './docs/example.ts';
 import { metricsPage } from './docs/metrics.ts';
 
@@ -27,6 +28,7 @@ function pages(): Map<string, string> {
   return new Map([
     ['docs/configuration.md', configurationPage(SCHEMAS)],
     ['docs/metrics.md', metricsPage(metrics)],
+    ['docs/errors.md', errorsPage(ROOT)],
     ['config/example.yaml', exampleFile(SCHEMAS)],
   ]);
 }

@@ -89,4 +89,6 @@ if [ "${1:-}" = --with ]; then
   root=$(cd "$(dirname "$0")/.." && pwd)
   PATH=$root/node_modules/.bin:$(dirname "$node"):$PATH exec "$@"
 fi
+# Compiled code is kept from one start to the next: it halves the time of a start.
+export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE:-$cache/compiled}"
 exec "$node" --disable-warning=ExperimentalWarning "$@"

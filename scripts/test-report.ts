@@ -23,11 +23,11 @@ export async function report(events: ReturnType<typeof run>, root: string): Prom
       }
       case 'test:fail': {
         const { name, details, file } = event.data;
-        const cause = details.error.cause;
-        print(`  FAILED  ${name}  (${file === undefined ? '' : relative(root, file)})`);
-        // a suite, or a file, fails because of a test that was shown already
-        if (!/subtests? failed/.test(details.error.message))
-          print(indent(cause instanceof Error ? inspect(cause) : details.error.message));
+        const { cause, message, failureType } = details.error as Error & { failureType?: string };
+        // a suite fails because of a test that was shown already
+        if (failureType === 'subtestsFailed') break;
+        print(`  FAILED  ${name}  (${file === undefined ? 'no file' : relative(root, file)})`);
+        print(indent(cause instanceof Error ? inspect(cause) : message));
         break;
       }
       case 'test:diagnostic':

@@ -6,6 +6,8 @@ type City = {
   name: string;
   country: string;
   adminCode: string;
+  /** Left out where GeoNames has none. */
+  muni?: string;
   featureCode: string;
   population: number;
   loc: { coordinates: [longitude: number, latitude: number] };
@@ -23,9 +25,11 @@ export const placesIndex = {
   mappings: {
     dynamic: 'strict',
     properties: {
+      geonames_id: { type: 'integer' },
       name: { type: 'text', fields: { raw: { type: 'keyword' } } },
       country: { type: 'keyword' },
       region: { type: 'keyword' },
+      municipality: { type: 'keyword' },
       feature: { type: 'keyword' },
       population: { type: 'integer' },
       location: { type: 'geo_point' },
@@ -51,10 +55,11 @@ export function* places(count = Infinity): Generator<Place> {
 }
 
 /** Coordinates keep their trailing zeros: whoever parses and prints a document on its way loses them. */
-function documentText({ name, country, adminCode, featureCode, population, loc }: City): string {
+function documentText({ cityId, name, country, adminCode, muni = '', featureCode, population, loc }: City): string {
   const [longitude, latitude] = loc.coordinates;
   return (
-    `{"name":${JSON.stringify(name)},"country":"${country}","region":${JSON.stringify(adminCode)},"feature":"${featureCode}",` +
-    `"population":${population},"location":{"lat":${latitude.toFixed(5)},"lon":${longitude.toFixed(5)}}}`
+    `{"geonames_id":${cityId},"name":${JSON.stringify(name)},"country":"${country}","region":${JSON.stringify(adminCode)},` +
+    `"municipality":${JSON.stringify(muni)},"feature":"${featureCode}","population":${population},` +
+    `"location":{"lat":${latitude.toFixed(5)},"lon":${longitude.toFixed(5)}}}`
   );
 }

@@ -11,8 +11,7 @@ export type ProgramOptions = {
   logFile: string;
   /** Whether it goes on when this process ends. */
   stays?: boolean;
-  /** For Node itself, such as `--cpu-prof`. */
-  nodeOptions?: string;
+  env?: Readonly<Record<string, string>>;
 };
 
 /** `bin/es-watcher` or `bin/es-writer` as a child process, which may be killed and started again. */
@@ -41,7 +40,7 @@ export class Program {
 
   /** Starts it and returns once it says that it can do its work; the ms that took. */
   async start(): Promise<number> {
-    const { name, flags, logFile, stays, nodeOptions } = this.#options;
+    const { name, flags, logFile, stays, env } = this.#options;
     const startedAt = performance.now();
     const launcher = fileURLToPath(new URL(`../../bin/${name}`, import.meta.url));
     const log = openSync(logFile, 'a');
@@ -51,7 +50,7 @@ export class Program {
     const child = spawn(launcher, ['--admin-listen', '127.0.0.1:0', '--log-format', 'json', ...flags], {
       detached: true,
       stdio: ['ignore', log, log],
-      env: { ...withoutSettings(process.env), ...(nodeOptions === undefined ? {} : { NODE_OPTIONS: nodeOptions }) },
+      env: { ...withoutSettings(process.env), ...env },
     });
     closeSync(log);
     this.#child = child;

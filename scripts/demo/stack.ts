@@ -21,7 +21,7 @@ export type Stack = {
   writer: Program;
 };
 
-export type ServerName = 'NATS' | 'source' | 'target';
+type ServerName = 'NATS' | 'source' | 'target';
 
 export type StackOptions = {
   index: string;

@@ -28,7 +28,7 @@ export async function jdkHome(range: JavaRange, events: InstallEvents = {}): Pro
 }
 
 /** Same lookup without installing anything. A JAVA_HOME in the range is preferred. */
-export function installedJdk(range: JavaRange): string | undefined {
+function installedJdk(range: JavaRange): string | undefined {
   const own = process.env['JAVA_HOME'];
   const inPath = which('java');
   const candidates = [

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, realpathSync } from 'node:fs';
+import { chmodSync, mkdtempSync, realpathSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -49,6 +49,8 @@ export function spareAtEnd(group: number): void {
 export function temporaryDirectory(purpose: string): string {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), `es-sync-${purpose}-`)));
   if (/\s/.test(directory)) throw new Error(`TMPDIR must not hold white space: ${directory}`);
+  // passable for the user under whom Elasticsearch may have to run; its content stays unlisted
+  chmodSync(directory, 0o711);
   tell(`remove ${directory}`);
   return directory;
 }

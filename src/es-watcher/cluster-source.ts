@@ -28,6 +28,7 @@ export type ClusterSourceEvents = {
   onTrouble?(about: string, error: unknown): void;
   onRecovered?(about: string): void;
   onNotice?(message: string, fields: Record<string, unknown>): void;
+  onIncarnation?(index: string, reason: string): void;
   onPoll?(tookMs: number): void;
   onRefresh?(index: string, tookMs: number): void;
   onPage?(index: string, documents: number, bytes: number): void;
@@ -194,7 +195,7 @@ export class ClusterSource implements ChangeSource {
     if (followed === undefined) for (const caution of cautions(facts)) this.#events.onNotice?.(caution, { index: facts.name });
     const before = this.#incarnations.live(facts.name);
     const incarnation = this.#incarnations.resolve(facts);
-    if (before !== undefined && before !== incarnation) this.#announceSuccession(facts, 'the index was created anew');
+    if (before !== undefined && before !== incarnation) this.#events.onIncarnation?.(facts.name, 'it was created anew');
     this.#follow(incarnation, facts);
   }
 
@@ -276,16 +277,8 @@ export class ClusterSource implements ChangeSource {
   }
 
   #startOver(index: FollowedIndex, reason: string): void {
-    this.#announceSuccession(index.facts, reason);
     const { facts } = index;
+    this.#events.onIncarnation?.(facts.name, reason);
     this.#follow(this.#incarnations.succeed(facts), facts);
-  }
-
-  #announceSuccession(facts: IndexFacts, reason: string): void {
-    this.#events.onNotice?.('a new incarnation of an index: it is read again from the start', {
-      index: facts.name,
-      uuid: facts.uuid,
-      reason,
-    });
   }
 }

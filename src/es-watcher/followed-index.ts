@@ -3,7 +3,7 @@ import type { Slots } from '../core/slots.ts';
 import { findIds, refresh, type IndexFacts, type PrimaryShard } from '../elastic/index.ts';
 import type { Incarnation, ShardState } from './checkpoint.ts';
 import { LagClock } from './lag-clock.ts';
-import { Moves } from './moves.ts';
+import { Moves, type ShardPlace } from './moves.ts';
 import { PassiveRefresh } from './passive-refresh.ts';
 import { type FollowContext, ShardFollower } from './shard.ts';
 
@@ -45,7 +45,7 @@ export class FollowedIndex {
   readonly #followers = new Map<number, Follower>();
   readonly #known: Map<number, ShardState>;
   readonly #tasks = new Set<Promise<void>>();
-  readonly #nodes = new Map<number, string>();
+  readonly #places = new Map<number, ShardPlace>();
   readonly #moves: Moves;
   #refreshing: { poll: number; done: Promise<void> } | undefined;
 
@@ -53,7 +53,7 @@ export class FollowedIndex {
     this.#context = context;
     this.incarnation = incarnation;
     this.facts = facts;
-    this.#moves = new Moves(context, incarnation, () => this.#nodes);
+    this.#moves = new Moves(context, incarnation, () => [...this.#places.values()]);
     this.#known = new Map(context.checkpoint.shards(incarnation).map((state) => [state.shard, state]));
   }
 
@@ -64,10 +64,6 @@ export class FollowedIndex {
 
   get idle(): Promise<unknown> {
     return Promise.all(this.#tasks);
-  }
-
-  shardKeys(): number[] {
-    return [...this.#followers.values()].map((f) => f.follower.state.key);
   }
 
   /** What is known of a shard's history; undefined for a shard that was never seen. */
@@ -94,7 +90,7 @@ export class FollowedIndex {
     const entry = this.#entry(shard, primary);
     const { state } = entry.follower;
     const now = this.#context.now();
-    this.#nodes.set(shard, primary.node);
+    this.#places.set(shard, { shard, key: state.key, node: primary.node });
     entry.lag.see(primary.globalCheckpoint, now);
     if (entry.running || now < entry.retryAt) return;
     if (primary.globalCheckpoint <= state.checkpoint && !state.owed) {

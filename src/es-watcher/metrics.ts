@@ -27,19 +27,14 @@ export function watcherMetrics(metrics: Metrics) {
     ]),
     indices: metrics.gauge('followed_indices', 'Indices that are followed.'),
     shards: metrics.gauge('followed_shards', 'Shards that are followed.'),
-    polls: metrics.counter('polls_total', 'Polls of shards, by result: idle, read, failed.', ['result']),
-    pollSeconds: metrics.histogram('poll_duration_seconds', 'Time of a poll that read something, from checkpoint to commit.'),
-    searchSeconds: metrics.histogram('search_duration_seconds', 'Time of one search for a page.'),
+    pollSeconds: metrics.histogram('poll_duration_seconds', 'Time of one reading of the statistics of all shards.'),
     refreshSeconds: metrics.histogram('refresh_duration_seconds', 'Time of one refresh of an index.'),
     publishSeconds: metrics.histogram(
       'publish_duration_seconds',
       'Time from sending a message to its acknowledgement by the stream.',
     ),
-    commitSeconds: metrics.histogram('checkpoint_commit_duration_seconds', 'Time of one commit of the checkpoint.'),
-    missing: metrics.counter(
-      'missing_documents_total',
-      'Documents gone from their place, looked up by id to tell deletes from updates.',
-    ),
+    deletes: metrics.counter('deletes_found_total', 'Documents found to be deleted, by comparing the checkpoint with the index.'),
+    lookSeconds: metrics.histogram('look_duration_seconds', 'Time of one comparison of a shard with the checkpoint.'),
     disagreements: metrics.counter(
       'disagreements_total',
       'Ranges in which the index held more than the checkpoint knew, read again.',

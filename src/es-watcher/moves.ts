@@ -3,6 +3,9 @@ import { findIds, type Hit, searchPage } from '../elastic/index.ts';
 import type { Deletion, Incarnation } from './checkpoint.ts';
 import type { FollowContext } from './shard.ts';
 
+/** A shard as last seen: its key in the checkpoint, and the node of its primary. */
+export type ShardPlace = { shard: number; key: number; node: string };
+
 /**
  * A document that is deleted under one routing and indexed under another moves to another shard, and versions of two shards say nothing
  * of each other: where the target keeps both routings on one shard, the delete could win over the newer document (D4, second hole).
@@ -14,16 +17,15 @@ import type { FollowContext } from './shard.ts';
 export class Moves {
   readonly #context: FollowContext;
   readonly #incarnation: Incarnation;
-  /** Primaries by shard, as last seen. */
-  readonly #nodes: () => ReadonlyMap<number, string>;
+  readonly #shards: () => readonly ShardPlace[];
   /** Deletes that are noted and not yet in the checkpoint's log. */
   readonly #departing = new Map<string, number>();
   #anyDeparted: boolean;
 
-  constructor(context: FollowContext, incarnation: Incarnation, nodes: () => ReadonlyMap<number, string>) {
+  constructor(context: FollowContext, incarnation: Incarnation, shards: () => readonly ShardPlace[]) {
     this.#context = context;
     this.#incarnation = incarnation;
-    this.#nodes = nodes;
+    this.#shards = shards;
     this.#anyDeparted = context.checkpoint.hasDeparted(incarnation);
   }
 
@@ -50,17 +52,20 @@ export class Moves {
     this.#anyDeparted = true;
     for (const { id, version } of deletions) this.#departing.set(id, version);
     const ids = deletions.map((deletion) => deletion.id);
-    const { reader, signal } = this.#context;
+    const { checkpoint, reader, signal } = this.#context;
     const standing: Hit[] = [];
-    for (const [other, node] of this.#nodes()) {
+    for (const { shard: other, key, node } of this.#shards()) {
       if (other === shard) continue;
       const copy = { index: this.#incarnation.name, shard: other, node };
       const found = await findIds(reader, copy, ids, signal);
       if (found.size === 0) continue;
       // First the epoch, then the document: whatever is read of it from now on has the higher version.
       this.#raiseAbove(deleteVersion(this.#incarnation.epoch, upTo));
-      for (const seqNo of found.values()) {
-        // Changed meanwhile: its shard will come upon it.
+      for (const [id, seqNo] of found) {
+        // Not read by its shard yet, and so in no list: when it is, it will find the delete noted here. Published now, it might be deleted
+        // before its shard has seen it, and nobody would know.
+        if (checkpoint.rows.get(key, [seqNo])[0]?.id !== id) continue;
+        // None when it has changed meanwhile: its shard will come upon it.
         standing.push(...(await searchPage(reader, copy, { after: seqNo - 1, upTo: seqNo, size: 1, signal })).hits);
       }
     }

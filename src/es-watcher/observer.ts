@@ -74,7 +74,14 @@ export class Observer {
       onNotice: (message, fields) => log.warn(fields, message),
       onPoll: (tookMs) => meters.pollSeconds.with({}).observe(tookMs / 1000),
       onRefresh: (_index, tookMs) => meters.refreshSeconds.with({}).observe(tookMs / 1000),
-      onLooked: (_index, deletes) => meters.missing.with({}).inc(deletes),
+      onIncarnation: (index, reason) => {
+        meters.incarnations.with({}).inc();
+        log.warn({ index, reason }, 'a new incarnation of an index: it is read again from the start');
+      },
+      onLooked: (_index, deletes, tookMs) => {
+        meters.deletes.with({}).inc(deletes);
+        meters.lookSeconds.with({}).observe(tookMs / 1000);
+      },
       onUnknown: (index, shard, documents) => {
         meters.disagreements.with({}).inc();
         log.error(

@@ -70,7 +70,11 @@ export class Session {
     this.#sequence = identity.lastSeq;
     this.#failed = new Promise((_, reject) => (this.#fail = reject));
     this.#failed.catch(() => {});
-    this.space = openSpace(parts.link, { stream: settings.stream, keepMs: settings.streamKeep });
+    this.space = openSpace(
+      parts.link,
+      { stream: settings.stream, keepMs: settings.streamKeep },
+      { onPurged: () => this.#sink.kick() },
+    );
     this.#sink = openSink(
       parts.link,
       { stream: settings.stream, windowMessages: settings.publishWindow, highestSequence: identity.lastSeq },

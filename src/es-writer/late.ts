@@ -5,7 +5,7 @@ import type { Scanned } from '../jetstream/index.ts';
 import type { WriteItem } from './open.ts';
 
 /** Reads the messages on a subject from after a sequence to the stream's present end. */
-export type Scan = (subject: string, afterSequence: number, onMessage: (message: Message) => Promise<void>) => Promise<Scanned>;
+type Scan = (subject: string, afterSequence: number, onMessage: (message: Message) => Promise<void>) => Promise<Scanned>;
 
 export type LateWritesParts = {
   scan: Scan;

@@ -18,13 +18,14 @@ export function openTarget({ settings, peers, names, observer }: Kit, signal: Ab
   const { client, link } = peers;
   const { stream, filterSubjects, bulkBytesMax, esTimeout, gcDeletes } = settings;
   const targetOf = (index: string): string => names.target(index).name;
+  // With 0 nothing is raised, and what there is is still read: late.ts must know it.
+  const gc = new GcDeletes({ client, wantedMs: gcDeletes, onFact: (fact) => observer.gcDeletes(fact) });
   const writer = new BulkWriter({
     client,
     indexOf: targetOf,
     bodyBytesMax: bulkBytesMax,
     timeoutMs: esTimeout,
-    // With 0 nothing is raised, and what there is is still read: late.ts must know it.
-    gcDeletes: new GcDeletes({ client, wantedMs: gcDeletes, onFact: (fact) => observer.gcDeletes(fact) }),
+    gcDeletes: gc,
     onBulk: (bulk) => observer.bulk(bulk),
   });
   const late = new LateWrites({
@@ -37,6 +38,7 @@ export function openTarget({ settings, peers, names, observer }: Kit, signal: Ab
   return new Target({
     writer,
     late,
+    prepare: (indices) => gc.ensure([...indices].map(targetOf)),
     hosts: client.hosts,
     onOutcomes: (items, outcomes) => observer.outcomes(items, outcomes),
     onLate: (counts) => observer.late(counts),

@@ -6,6 +6,8 @@ import type { WriteItem } from './open.ts';
 export type TargetParts = {
   writer: Writer;
   late: LateWrites;
+  /** Finds out how long the targets of these indices of the source remember deletes; `late` depends on it. Cheap when that is known. */
+  prepare: (indices: ReadonlySet<string>) => Promise<void>;
   hosts: readonly string[];
   onOutcomes: (items: readonly WriteItem[], outcomes: readonly Outcome[]) => void;
   onLate: (late: { written: number; stale: number }) => void;
@@ -24,6 +26,7 @@ export class Target {
    * fault of a document: unreachable, 401, 403, TLS.
    */
   async deliver(items: readonly WriteItem[]): Promise<Outcome[]> {
+    await this.#parts.prepare(new Set(items.map((item) => item.event.index)));
     const settled = new Map<WriteItem, Outcome>();
     for (const item of items) if (item.refusal !== undefined) settled.set(item, { is: 'refused', refusal: item.refusal });
     await this.#settleLate(

@@ -14,7 +14,7 @@ export type Undeliverable =
 /** Where a dead letter comes from and where it could not go. */
 export type LetterOrigin = { stream: string; consumer: string; hosts: readonly string[] };
 
-export const deadLetterPrefix = 'dlq.es';
+const deadLetterPrefix = 'dlq.es';
 const reasonCharactersMax = 2_000;
 
 /**

@@ -78,6 +78,13 @@ export function natsFailure(error: unknown, tried: string): GatewayError {
   return fail('NATS_FAILED', 'see the message of the NATS client', false);
 }
 
+/** `doing` reads like "publishing to es.acme.products.index". */
+export function notPermitted(doing: string): GatewayError {
+  return new GatewayError('NATS_PERMISSION', `${doing} is not permitted`, {
+    hint: 'grant the NATS user of --nats-url (NATS_URL) this subject',
+  });
+}
+
 function apiFailure(error: JetStreamApiError, said: string): GatewayError {
   const text = `${said} (JetStream error ${error.code})`;
   switch (error.code) {

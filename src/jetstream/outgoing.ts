@@ -1,9 +1,26 @@
 import { MsgHdrsImpl, type MsgHdrs } from '@nats-io/transport-node';
 import { GatewayError } from '../core/errors.ts';
-import type { OutgoingMessage } from '../core/strategy.ts';
+import type { OutgoingMessage, Stored } from '../core/strategy.ts';
 import { header, isHeaderText } from './headers.ts';
 
-/** A message with what would break the protocol: undefined when there is none. */
+/** A message that the sink has taken and the stream has not confirmed. */
+export type Pending = {
+  readonly token: number;
+  readonly subject: string;
+  readonly payload: Uint8Array;
+  readonly headers: MsgHdrs;
+  readonly bytes: number;
+  readonly resolve: (stored: Stored) => void;
+  readonly reject: (error: GatewayError) => void;
+  /** `air`: published, answer due by `dueAt`. `again`: waits to be published once more. */
+  state: 'queued' | 'air' | 'again' | 'done';
+  dueAt: number;
+  /** The highest sequence known when it was first published: what is stored later lies above. */
+  above: number;
+  refusedForSpace: boolean;
+};
+
+/** What in a message would break the protocol; undefined when nothing would. */
 export function invalid(message: OutgoingMessage): GatewayError | undefined {
   const subject = JSON.stringify(message.subject);
   const refuse = (what: string): GatewayError => new GatewayError('MESSAGE_INVALID', `a message on ${subject} has ${what}`);

@@ -1,8 +1,5 @@
 import { GatewayError } from '../core/errors.ts';
 import { apiCode } from './failures.ts';
-import { findStream } from './streams.ts';
-import { covers } from './subjects.ts';
-import type { NatsLink } from './connect.ts';
 import type { PubAck } from './puback.ts';
 
 /** What to do about a refused publish: `full` and `later` pass by themselves, `suspect` needs a look at the stream, `lost` does not pass. */
@@ -44,29 +41,4 @@ export function foreignStream(expected: string, actual: string, subject: string)
   return new GatewayError('STREAM_MISMATCH', `${subject} is stored by stream ${actual}, not by ${expected}`, {
     hint: `check --stream (STREAM) and the subjects of both streams`,
   });
-}
-
-/**
- * Looks at the stream after a message was not taken, where trying again may be in vain. `undefined`: nothing wrong is seen. Throws what
- * keeps the look from being taken.
- */
-export async function inspectStream(
-  link: NatsLink,
-  stream: string,
-  { subject, bytes }: { subject: string; bytes: number },
-): Promise<GatewayError | undefined> {
-  const info = await findStream(link, stream);
-  if (info === undefined) return streamMissing(stream);
-  const { max_bytes: maxBytes } = info.config;
-  if (maxBytes > 0 && bytes > maxBytes)
-    return tooLarge(subject, `${bytes} bytes, and all of stream ${stream} may hold ${maxBytes}`);
-  const subjects = info.config.subjects ?? [];
-  if (subjects.some((pattern) => covers(pattern, subject))) return undefined;
-  return new GatewayError(
-    'STREAM_SUBJECT',
-    `stream ${stream} does not take ${subject}; its subjects are [${subjects.join(', ')}]`,
-    {
-      hint: `nats stream edit ${stream} --subjects=…, or another stream with --stream (STREAM)`,
-    },
-  );
 }

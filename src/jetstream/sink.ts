@@ -1,32 +1,17 @@
-import type { Msg, MsgHdrs, Subscription } from '@nats-io/transport-node';
+import type { Msg, Subscription } from '@nats-io/transport-node';
 import { createInbox } from '@nats-io/transport-node';
 import { GatewayError } from '../core/errors.ts';
 import type { OutgoingMessage, Stored } from '../core/strategy.ts';
 import { systemClock, type Clock } from './clock.ts';
 import type { LinkEvent, NatsLink } from './connect.ts';
-import { natsFailure } from './failures.ts';
-import { invalid, prepare } from './outgoing.ts';
+import { natsFailure, notPermitted } from './failures.ts';
+import { Inspection } from './inspection.ts';
+import { invalid, prepare, type Pending } from './outgoing.ts';
 import { Pace } from './pace.ts';
 import type { JetStreamSink, SinkEvents, SinkSettings } from './sink-settings.ts';
 import { pubAckReader } from './puback.ts';
-import { foreignStream, inspectStream, judgeRefusal, tooLarge } from './publish-verdict.ts';
+import { foreignStream, judgeRefusal, tooLarge } from './publish-verdict.ts';
 import { Fifo } from './fifo.ts';
-
-type Pending = {
-  readonly token: number;
-  readonly subject: string;
-  readonly payload: Uint8Array;
-  readonly headers: MsgHdrs;
-  readonly bytes: number;
-  readonly resolve: (stored: Stored) => void;
-  readonly reject: (error: GatewayError) => void;
-  /** `air`: published, answer due by `dueAt`. `again`: waits to be published once more. */
-  state: 'queued' | 'air' | 'again' | 'done';
-  dueAt: number;
-  /** The highest sequence known when it was first published: what is stored later lies above. */
-  above: number;
-  refusedForSpace: boolean;
-};
 
 const defaults = {
   windowMessages: 4_096,
@@ -36,10 +21,7 @@ const defaults = {
   highestSequence: 0,
 };
 const tickMs = 100;
-const inspectEveryMs = 500;
 const tellRetryEveryMs = 1_000;
-/** A stream is missing when it was not found this often: a cluster that is still gathering may not know it yet. */
-const missesToBelieve = 2;
 
 /**
  * Publishes to one stream with a window over one reply subject. `publish` rejects only for what does not pass by itself:
@@ -73,13 +55,11 @@ class Sink implements JetStreamSink {
   #bytes = 0;
   #air = 0;
   readonly #pace: Pace;
+  readonly #inspection: Inspection;
   #cancelTick: (() => void) | undefined;
   #token = 0;
   #regressToken = 0;
   #refusedForSpace = 0;
-  #inspecting = false;
-  #inspectedAt = 0;
-  #misses = 0;
   #toldRetryAt = 0;
   #ended: GatewayError | undefined;
   highestSequence: number;
@@ -89,6 +69,7 @@ class Sink implements JetStreamSink {
     this.#settings = settings;
     this.#events = events;
     this.#clock = clock;
+    this.#inspection = new Inspection(link, settings.stream, clock);
     this.#pace = new Pace(settings.windowMessages, clock, () => this.#pump());
     this.highestSequence = settings.highestSequence;
     this.#inbox = `${createInbox(link.inboxPrefix)}.`;
@@ -154,7 +135,7 @@ class Sink implements JetStreamSink {
     this.#queue.clear();
     this.#again.clear();
     for (const pending of all) this.#settle(pending, error);
-    this.#misses = 0;
+    this.#inspection.allIsWell();
     this.#pump();
   }
 
@@ -248,7 +229,7 @@ class Sink implements JetStreamSink {
       return;
     }
     this.#pace.stored();
-    this.#misses = 0;
+    this.#inspection.allIsWell();
     if (!duplicate && sequence <= pending.above && pending.token > this.#regressToken) {
       // What is under way now was published before the regress was known: it is not told again.
       this.#regressToken = this.#token;
@@ -291,23 +272,11 @@ class Sink implements JetStreamSink {
 
   /** Finds out why a message is not taken, where waiting may be in vain. */
   async #inspect(pending: Pending): Promise<void> {
-    if (this.#inspecting || this.#clock.now() - this.#inspectedAt < inspectEveryMs) return;
-    this.#inspecting = true;
-    this.#inspectedAt = this.#clock.now();
-    try {
-      const wrong = await inspectStream(this.#link, this.#settings.stream, pending);
-      if (wrong?.code === 'STREAM_MISSING') {
-        if (++this.#misses >= missesToBelieve) this.abort(wrong);
-      } else {
-        this.#misses = 0;
-        if (wrong !== undefined) this.#settle(pending, wrong);
-      }
-    } catch {
-      // The server does not answer either: what waits is tried again anyway.
-    } finally {
-      this.#inspecting = false;
-      this.#pump();
-    }
+    const wrong = await this.#inspection.look(pending);
+    if (wrong === undefined) return;
+    if (wrong.code === 'STREAM_MISSING') this.abort(wrong);
+    else this.#settle(pending, wrong);
+    this.#pump();
   }
 
   #tick(): void {
@@ -327,9 +296,7 @@ class Sink implements JetStreamSink {
       }
       this.kick();
     } else if (event.is === 'denied' && event.operation === 'publish') {
-      const error = new GatewayError('NATS_PERMISSION', `publishing to ${event.subject} is not permitted`, {
-        hint: 'grant the NATS user of --nats-url (NATS_URL) this subject',
-      });
+      const error = notPermitted(`publishing to ${event.subject}`);
       for (const pending of this.#window.values()) if (pending.subject === event.subject) this.#settle(pending, error);
       this.#pump();
     }

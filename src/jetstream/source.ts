@@ -7,7 +7,7 @@ import { pause, systemClock, type Clock } from './clock.ts';
 import type { LinkEvent, NatsLink } from './connect.ts';
 import { ensureConsumer, findConsumer, type ConsumerSettings } from './consumer.ts';
 import { ReceivedDelivery, receivedMessage, type Origin, type Settlement } from './delivery.ts';
-import { natsFailure } from './failures.ts';
+import { natsFailure, notPermitted } from './failures.ts';
 import { Fifo } from './fifo.ts';
 import { Pull } from './pull.ts';
 import type { JetStreamSource, SourceEvents, SourceLag, SourceSettings } from './source-settings.ts';
@@ -230,11 +230,7 @@ class Source implements JetStreamSource, Settlement {
       this.#reconnected = true;
       void this.#restore(undefined);
     } else if (event.is === 'denied' && this.#pulls.some((pull) => pull.subject === event.subject)) {
-      this.#fail(
-        new GatewayError('NATS_PERMISSION', `asking for messages on ${event.subject} is not permitted`, {
-          hint: 'grant the NATS user of --nats-url (NATS_URL) this subject',
-        }),
-      );
+      this.#fail(notPermitted(`asking for messages on ${event.subject}`));
     }
   }
 

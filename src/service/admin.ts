@@ -46,7 +46,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
 }
 
 /** The routes alone, for a program with an HTTP server of its own. */
-export function adminRoutes(
+function adminRoutes(
   app: FastifyInstance,
   { program, version, probes, metrics }: Omit<AdminOptions, 'listen' | 'routes'>,
 ): void {

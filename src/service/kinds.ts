@@ -4,7 +4,7 @@ import { parseBytes, parseDuration, formatBytes, formatDuration } from './units.
 export type Given = string | readonly Given[] | { readonly [key: string]: Given };
 
 /** What a kind makes of a given value: the value, or what it would have accepted. */
-export type Parsed<T> = { value: T } | { wrong: string };
+type Parsed<T> = { value: T } | { wrong: string };
 
 /** How values of one kind are written, read and shown. Kinds are values: they compose and are tested without a program. */
 export type Kind<T> = {

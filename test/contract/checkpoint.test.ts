@@ -6,20 +6,26 @@ import { describe, it } from 'node:test';
 import { Checkpoint } from '../../src/es-watcher/checkpoint.ts';
 import { blockWidth } from '../../src/es-watcher/rows.ts';
 
+const row = (seqNo: number) => ({ seqNo, id: `id-${seqNo}`, routing: undefined });
+const shardOf = (checkpoint: Checkpoint) => checkpoint.addShard(checkpoint.addIncarnation('index', 'uuid', 1000), 0, 'history');
+
+type Opened = { checkpoint: Checkpoint; end: () => void };
+
+function inside(open: () => Opened) {
+  return (work: (checkpoint: Checkpoint) => void) => () => {
+    const opened = open();
+    try {
+      work(opened.checkpoint);
+    } finally {
+      opened.end();
+    }
+  };
+}
+
 /** Every form of the checkpoint keeps the same promises. */
-function checkpointSuite(name: string, open: () => { checkpoint: Checkpoint; end(): void }): void {
+function checkpointSuite(name: string, open: () => Opened): void {
   describe(`checkpoint ${name}`, () => {
-    const withCheckpoint = (work: (checkpoint: Checkpoint) => void) => () => {
-      const { checkpoint, end } = open();
-      try {
-        work(checkpoint);
-      } finally {
-        end();
-      }
-    };
-    const row = (seqNo: number, id = `id-${seqNo}`) => ({ seqNo, id, routing: undefined });
-    const shardOf = (checkpoint: Checkpoint) =>
-      checkpoint.addShard(checkpoint.addIncarnation('index', 'uuid', 1000), 0, 'history');
+    const withCheckpoint = inside(open);
 
     it(
       'starts a shard before its first operation',
@@ -175,7 +181,7 @@ checkpointSuite('on a file', () => {
   const checkpoint = new Checkpoint(folder);
   return {
     checkpoint,
-    end() {
+    end: () => {
       checkpoint.close();
       rmSync(folder, { recursive: true });
     },

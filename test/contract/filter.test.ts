@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import { assert as check, property, subarray } from 'fast-check';
 import { fieldFilter, filterChain, indexFilter, operationFilter, subjectFilter } from '../../src/core/filter.ts';
 import type { Filter } from '../../src/core/strategy.ts';
 import { anyEvent } from '../support/arbitrary-events.ts';
@@ -9,8 +9,8 @@ import { anyEvent } from '../support/arbitrary-events.ts';
 function filterContract(filter: Filter): void {
   describe(`Filter: ${filter.name}`, () => {
     it('says the same of the same event, and leaves it as it is', () => {
-      fc.assert(
-        fc.property(anyEvent, (event) => {
+      check(
+        property(anyEvent, (event) => {
           const before = structuredClone(event);
           const passes = filter.passes(event);
           assert.equal(filter.passes(event), passes);
@@ -21,8 +21,8 @@ function filterContract(filter: Filter): void {
 
     it('needs no document where it says that the subject is enough', () => {
       if (filter.needs === 'event') return;
-      fc.assert(
-        fc.property(anyEvent, (event) => {
+      check(
+        property(anyEvent, (event) => {
           const { source, sourceRef, id, routing, ...subject } = event;
           assert.ok(id !== '' || source !== undefined || sourceRef !== undefined || routing !== undefined);
           assert.equal(filter.passes({ ...subject, id: 'another' }), filter.passes(event));
@@ -42,8 +42,8 @@ for (const filter of filters) filterContract(filter);
 filterContract(filterChain(filters));
 
 it('a chain passes what all of its filters pass', () => {
-  fc.assert(
-    fc.property(anyEvent, fc.subarray(filters), (event, some) => {
+  check(
+    property(anyEvent, subarray(filters), (event, some) => {
       assert.equal(
         filterChain(some).passes(event),
         some.every((filter) => filter.passes(event)),

@@ -3,7 +3,7 @@ import { after, describe, it } from 'node:test';
 import type { Delivery, MessageSource, OutgoingMessage } from '../../src/core/strategy.ts';
 import { until } from '../support/until.ts';
 
-export type SourceOptions = { consumer: string; windowMessages?: number; windowBytes?: number };
+type SourceOptions = { consumer: string; windowMessages?: number; windowBytes?: number };
 
 /** One empty stream with a short ack wait, and sources of it. */
 export type SourceBench = {

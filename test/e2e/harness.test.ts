@@ -46,7 +46,7 @@ test('made documents are JSON, and the scanner finds the text of each of their m
   const random = new Random(seed);
   for (let i = 0; i < 2_000; i++) {
     const text = documentText(random, { pretty: i % 2 === 0, nested: i % 3 === 0, unprintable: i % 5 === 0 });
-    // V8 14.6 takes the key "\\"" for "\\\\" where an object before had that one in its place.
+    // V8 14.6 takes the key `"\\""` for `"\\\\"` where an object parsed before had that one in its place.
     if (text.includes(String.raw`"\""`)) continue;
     const bytes = Buffer.from(text).toString('latin1');
     for (const [key, value] of Object.entries(JSON.parse(text) as object)) {

@@ -17,7 +17,7 @@ import {
   temporaryDirectory,
   type Server,
 } from '../../scripts/servers.ts';
-import { freshElasticsearch, freshNats, freshOpenSearch, sharedNats } from '../support/servers.ts';
+import { freshElasticsearch, freshNats, freshOpenSearch, sharedNats, sharedS3 } from '../support/servers.ts';
 
 async function json(url: string, init?: RequestInit): Promise<Record<string, unknown>> {
   const response = await fetch(url, { ...init, headers: { 'content-type': 'application/json' } });
@@ -68,6 +68,12 @@ test('nats-server keeps its messages over SIGKILL', async () => {
   assert.equal((await (await jetstreamManager(after)).streams.info('kept')).state.messages, 1);
   await after.close();
   await server.stop();
+});
+
+test('the shared S3 server says with which keys it is used', async () => {
+  const { url, credentials } = await sharedS3();
+  assert.equal((await fetch(url)).status, 403);
+  assert.ok(credentials?.accessKey && credentials.secretKey && credentials.region);
 });
 
 test('the S3 server answers, and refuses who does not sign', async () => {

@@ -5,7 +5,7 @@ import type { ChangeEvent } from '../../src/core/event.ts';
 export const anyText = fc.string({ unit: 'binary', minLength: 1, maxLength: 40 });
 
 /** Document ids as a cluster takes them: any text of up to 512 bytes. */
-export const anyId = fc
+const anyId = fc
   .oneof(
     anyText,
     fc.string({ unit: 'binary', minLength: 1, maxLength: 512 }),

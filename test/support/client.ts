@@ -11,8 +11,10 @@ export type Habits = {
   bulk: readonly [number, number];
   /** Documents of 300 KB and 3 MB (above the NATS payload limit) are made this often, where a request of kind `large` comes. */
   hugeChance: number;
+  /** About so many bytes a document of a bulk request; without it they are small. */
+  bulkDocumentBytes?: number;
 };
-export type Deed =
+type Deed =
   | 'write'
   | 'writeAuto'
   | 'update'
@@ -128,7 +130,12 @@ export class Client {
       return `${this.#action(kind, plan, id)}\n{"doc":${this.#partial()}${this.#random.chance(0.5) ? ',"doc_as_upsert":true' : ''}}\n`;
     }
     const action = kind === 'auto' ? this.#action('index', plan, undefined) : this.#action(kind, plan, id);
-    return `${action}\n${this.#document(plan)}\n`;
+    return `${action}\n${this.#document(plan, this.#bulkWish)}\n`;
+  }
+
+  get #bulkWish(): DocumentWish {
+    const { bulkDocumentBytes } = this.#habits;
+    return bulkDocumentBytes === undefined ? {} : { bytes: bulkDocumentBytes };
   }
 
   async #write(plan: IndexPlan, id: string, wish: DocumentWish): Promise<void> {

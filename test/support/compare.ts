@@ -2,9 +2,9 @@ import { hash } from 'node:crypto';
 import type { Cluster } from './cluster.ts';
 import { readDocuments, type RawDocument } from './read-documents.ts';
 
-export type DifferenceKind = 'missing' | 'extra' | 'different';
-export type Difference = { kind: DifferenceKind; id: string; routing: string | undefined };
-export type IndexComparison = {
+type DifferenceKind = 'missing' | 'extra' | 'different';
+type Difference = { kind: DifferenceKind; id: string; routing: string | undefined };
+type IndexComparison = {
   index: string;
   /** At the source. */
   documents: number;

@@ -12,7 +12,7 @@ function afterSpace(text: string, at: number): number {
 }
 
 /** The offset after the value that begins at `at`. */
-export function endOfValue(text: string, at: number): number {
+function endOfValue(text: string, at: number): number {
   if (text[at] === '"') return endOfString(text, at);
   if (text[at] !== '{' && text[at] !== '[') return endOfScalar(text, at);
   let depth = 0;

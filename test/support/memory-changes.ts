@@ -22,22 +22,22 @@ export class MemoryShard {
 
   open(): ChangeSource {
     const stopping = new AbortController();
-    const self = this;
     return {
       stop: async () => stopping.abort(),
-      async *[Symbol.asyncIterator]() {
-        while (!stopping.signal.aborted) {
-          await until('an operation to tell', () => stopping.signal.aborted || self.#checkpoint < self.#operations.length - 1, {
-            withinMs: 10_000,
-            everyMs: 5,
-          });
-          if (stopping.signal.aborted) return;
-          const { promise, resolve } = Promise.withResolvers<void>();
-          yield self.#batch(resolve);
-          await Promise.race([promise, new Promise((done) => stopping.signal.addEventListener('abort', done))]);
-        }
-      },
+      [Symbol.asyncIterator]: () => this.#batches(stopping.signal),
     };
+  }
+
+  async *#batches(stopping: AbortSignal): AsyncGenerator<ChangeBatch> {
+    while (!stopping.aborted) {
+      const more = (): boolean => stopping.aborted || this.#checkpoint < this.#operations.length - 1;
+      await until('an operation to tell', more, { withinMs: 10_000, everyMs: 5 });
+      if (stopping.aborted) return;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      stopping.addEventListener('abort', () => resolve(), { once: true });
+      yield this.#batch(resolve);
+      await promise;
+    }
   }
 
   #batch(settled: () => void): ChangeBatch {

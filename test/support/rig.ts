@@ -4,6 +4,7 @@ import { Cluster } from './cluster.ts';
 import { compare, describeDifferences, isExact, type Comparison } from './compare.ts';
 import { Program } from './programs.ts';
 import type { Random } from './random.ts';
+import { streamHistory } from './stream-history.ts';
 import { Hopeless, until } from './until.ts';
 
 export type RigOptions = {
@@ -42,10 +43,12 @@ export class Rig {
   readonly prefix: string;
   readonly checkpointPath: string;
   readonly #seed: string;
+  readonly #nats: string;
 
   constructor(options: RigOptions) {
     const { prefix } = options;
     this.#seed = options.random.seed;
+    this.#nats = options.nats;
     this.prefix = prefix;
     this.directory = temporaryDirectory('rig');
     this.checkpointPath = join(this.directory, 'checkpoint');
@@ -81,6 +84,15 @@ export class Rig {
     await Promise.all([this.watcher.startReady(), this.writer.startReady()]);
   }
 
+  /** Starts what has ended by itself, as a supervisor would. */
+  revive(): void {
+    for (const program of [this.watcher, this.writer]) if (!program.isRunning()) program.start();
+  }
+
+  async ready(): Promise<void> {
+    await Promise.all([this.watcher.ready(), this.writer.ready()]);
+  }
+
   /** Everything that the source had has gone through, as far as the programs themselves know. */
   async atRest(): Promise<boolean> {
     const lag = [
@@ -98,26 +110,33 @@ export class Rig {
   async untilExact(options: ExactOptions = {}): Promise<Comparison> {
     const pattern = options.pattern ?? `${this.prefix}-*,.ds-${this.prefix}-*`;
     const withinMs = options.withinMs ?? 120_000;
-    let last: Comparison | undefined;
-    let restingSince: number | undefined;
-    const look = async (): Promise<Comparison | undefined> => {
-      const resting = await this.atRest();
-      if (!resting) restingSince = undefined;
-      last = await compare(this.source, this.target, { ...options, pattern });
-      if (!isExact(last)) {
-        if (resting) restingSince ??= Date.now();
-        if (restingSince !== undefined && Date.now() - restingSince > hopelessAfterMs)
-          throw new Hopeless('at rest and still different');
+    const look = (): Promise<Comparison> => compare(this.source, this.target, { ...options, pattern });
+    let differentSince: number | undefined;
+    const ask = async (): Promise<Comparison | undefined> => {
+      // Comparing takes its time: not while it is known to be too early.
+      if (!(await this.atRest())) {
+        differentSince = undefined;
         return undefined;
       }
-      return resting && (await this.atRest()) ? last : undefined;
+      const found = await look();
+      if (isExact(found)) return (await this.atRest()) ? found : undefined;
+      differentSince ??= Date.now();
+      if (Date.now() - differentSince > hopelessAfterMs) throw new Hopeless('at rest and still different');
+      return undefined;
     };
     try {
-      return await until('the same documents on both sides', look, { withinMs, everyMs: 250 });
+      return await until('rest, and the same documents on both sides', ask, { withinMs, everyMs: 200 });
     } catch (error) {
-      const differences = last === undefined ? '' : `${await describeDifferences(last, this.source, this.target)}\n`;
-      throw new Error(`SEED=${this.#seed}: ${(error as Error).message}\n${differences}${this.tail()}`, { cause: error });
+      const differences = await look().then((last) => this.#explain(last), String);
+      throw new Error(`SEED=${this.#seed}: ${(error as Error).message}\n${differences}\n${this.tail()}`, { cause: error });
     }
+  }
+
+  /** What differs, and what the stream says about the first few of those documents. */
+  async #explain(comparison: Comparison): Promise<string> {
+    const samples = comparison.indices.flatMap(({ index, samples }) => samples.map(({ id }) => ({ index, id })));
+    const history = await streamHistory(this.#nats, `${this.prefix}_CHANGES`, samples).catch(String);
+    return `${await describeDifferences(comparison, this.source, this.target)}\n--- in the stream\n${history}`;
   }
 
   /** Error lines other than those whose code is expected are a failure, even where the documents are right. */
@@ -140,6 +159,10 @@ export class Rig {
 
   async stop(): Promise<void> {
     await Promise.all([this.watcher, this.writer].map(async (program) => program.isRunning() && program.stop()));
+  }
+
+  /** Ends the connections to the clusters; the last call. */
+  async close(): Promise<void> {
     await Promise.all([this.source.close(), this.target.close()]);
   }
 }

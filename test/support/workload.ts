@@ -37,8 +37,9 @@ export class Workload {
   constructor(options: WorkloadOptions) {
     this.#options = options;
     const habits = { ...usualHabits, ...options.habits };
+    const part = options.random.seed.split('/').at(-1);
     const client = (name: string): Client =>
-      new Client(name, options.cluster, options.random.fork(name), options.plans, this.tally, habits);
+      new Client(`${part}-${name}`, options.cluster, options.random.fork(name), options.plans, this.tally, habits);
     this.#clients = Array.from({ length: options.clients }, (_, i) => client(`client${i}`));
     this.#guest = client('guest');
   }

@@ -85,7 +85,8 @@ describe('the repository', () => {
     .concat(['Makefile', 'package.json', 'package-lock.json', 'README.md', '.npmrc'].map((file) => join(root, file)));
 
   it('names no registry host', () => {
-    const hosts = ['npmjs' + '.org', 'pypi' + '.org', 'maven' + '.org', 'proxy.golang' + '.org', 'golang' + '.org'];
+    // Spelt apart, or this file would name them.
+    const hosts = ['npmjs', 'pypi', 'maven', 'golang'].map((name) => `${name}.org`);
     const naming = texts.filter((file) => {
       const text = readFileSync(file, 'utf8');
       return hosts.some((host) => text.includes(host));
@@ -94,7 +95,7 @@ describe('the repository', () => {
   });
 
   it('leaves nothing for later', () => {
-    const marks = new RegExp(['TO' + 'DO', 'FIX' + 'ME', 'X' + 'XX\\b'].join('|'));
+    const marks = new RegExp(['TO', 'FIX'].map((begun, at) => begun + ['DO', 'ME'][at]!).join('|'));
     assert.deepEqual(
       texts.filter((file) => file.endsWith('.ts') && marks.test(readFileSync(file, 'utf8'))),
       [],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import fc from 'fast-check';
+import { array, assert as check, asyncProperty, constant, constantFrom, integer, record } from 'fast-check';
 import type { ElasticClient, Reader } from '../../src/elastic/index.ts';
 import { Checkpoint } from '../../src/es-watcher/checkpoint.ts';
 import { findDifferences } from '../../src/es-watcher/missing.ts';
@@ -74,15 +74,15 @@ const without = (from: readonly number[], what: readonly number[]): number[] => 
 };
 
 /** Small shards, shards of many blocks, and shards so large that blocks are counted together. */
-const shards = fc.constantFrom(10, 5_000, 60_000, 30_000_000).chain((upTo) => {
-  const seqNos = fc.array(fc.integer({ min: 0, max: upTo }), { maxLength: 400 });
-  return fc.record({ upTo: fc.constant(upTo), both: seqNos, one: seqNos });
+const shards = constantFrom(10, 5_000, 60_000, 30_000_000).chain((upTo) => {
+  const seqNos = array(integer({ min: 0, max: upTo }), { maxLength: 400 });
+  return record({ upTo: constant(upTo), both: seqNos, one: seqNos });
 });
 const runs = { numRuns: 100 };
 
 it('finds exactly what the list has and the cluster no longer holds', async () => {
-  await fc.assert(
-    fc.asyncProperty(shards, async ({ upTo, both, one }) => {
+  await check(
+    asyncProperty(shards, async ({ upTo, both, one }) => {
       const found = await differences([...new Set([...both, ...one])], [...new Set(both)], upTo);
       assert.deepEqual(found.missing, without(one, both));
       assert.deepEqual(found.unknown, []);
@@ -92,8 +92,8 @@ it('finds exactly what the list has and the cluster no longer holds', async () =
 });
 
 it('finds what the cluster holds and the list does not know', async () => {
-  await fc.assert(
-    fc.asyncProperty(shards, async ({ upTo, both, one }) => {
+  await check(
+    asyncProperty(shards, async ({ upTo, both, one }) => {
       const found = await differences([...new Set(both)], [...new Set([...both, ...one])], upTo);
       assert.deepEqual(found.missing, []);
       assert.deepEqual(found.unknown, without(one, both));

@@ -8,9 +8,22 @@ import { LagClock } from '../../src/es-watcher/lag-clock.ts';
 import { PageSize } from '../../src/es-watcher/page-size.ts';
 import { PassiveRefresh } from '../../src/es-watcher/passive-refresh.ts';
 
-describe('page size', () => {
-  const hits = (count: number, bytes: number) => Array.from({ length: count }, () => ({ source: new Uint8Array(bytes) }));
+const hits = (count: number, bytes: number) => Array.from({ length: count }, () => ({ source: new Uint8Array(bytes) }));
 
+const facts = (uuid: string, createdAt: number) => ({ name: 'i', uuid, createdAt });
+
+const shard = (globalCheckpoint: number, refreshTotal: number, refreshTimeMs: number): PrimaryShard => ({
+  node: 'n',
+  state: 'STARTED',
+  globalCheckpoint,
+  localCheckpoint: globalCheckpoint,
+  maxSeqNo: globalCheckpoint,
+  historyUuid: 'h',
+  refreshTotal,
+  refreshTimeMs,
+});
+
+describe('page size', () => {
   it('grows towards the bytes wanted, and not at one leap', () => {
     const size = new PageSize(2_000_000, 10_000);
     assert.equal(size.documents, 500);
@@ -55,17 +68,6 @@ describe('lag clock', () => {
 });
 
 describe('passive refresh', () => {
-  const shard = (globalCheckpoint: number, refreshTotal: number, refreshTimeMs: number): PrimaryShard => ({
-    node: 'n',
-    state: 'STARTED',
-    globalCheckpoint,
-    localCheckpoint: globalCheckpoint,
-    maxSeqNo: globalCheckpoint,
-    historyUuid: 'h',
-    refreshTotal,
-    refreshTimeMs,
-  });
-
   it('takes one refresh that surely began later', () => {
     const passive = new PassiveRefresh();
     assert.equal(passive.see(shard(7, 3, 100), 0, 5, 1_000), undefined);
@@ -112,8 +114,6 @@ describe('incarnations', () => {
     work(new Incarnations(checkpoint, () => now), checkpoint);
     checkpoint.close();
   };
-  const facts = (uuid: string, createdAt: number) => ({ name: 'i', uuid, createdAt });
-
   it(
     'have the creation time as their epoch, also when created anew',
     withIncarnations((incarnations) => {

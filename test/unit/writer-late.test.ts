@@ -184,6 +184,7 @@ function target(late: LateWrites, writer = new MemoryTarget()) {
   const delivery = new Target({
     writer,
     late,
+    prepare: () => Promise.resolve(),
     hosts: ['http://localhost:9200'],
     onOutcomes: () => {},
     onLate: (counts) => told.push(counts),
