@@ -12,7 +12,7 @@ import { boundText, mark, page, valueText, type Kept } from './report.ts';
  * `run.ts [--quick] [NAME ...]`: runs benchmarks, each in a process of its own, prints the goals with a mark, and writes docs/benchmarks.md
  * with its plots. With `--quick` they are small and nothing is written. Exit code 1 when a goal that is enforced is missed.
  */
-const names = ['spans', 'checkpoint', 'backfill'];
+const names = ['spans', 'checkpoint', 'backfill', 'gateway'];
 
 const docs = resolve(import.meta.dirname, '..', 'docs');
 const plots = join(docs, 'benchmarks');

@@ -98,10 +98,14 @@ export class EmbeddedServer {
   async start(): Promise<void> {
     const { host, port } = this.#settings.listen;
     await bind(host, port).catch((cause: unknown) => {
-      throw new GatewayError('NATS_LISTEN_FAILED', `the embedded NATS server cannot listen on ${host}:${port}: ${String(cause)}`, {
-        hint: 'stop what listens there, or choose another --nats-listen (NATS_LISTEN)',
-        cause,
-      });
+      throw new GatewayError(
+        'NATS_LISTEN_FAILED',
+        `the embedded NATS server cannot listen on ${host}:${port}: ${String(cause)}`,
+        {
+          hint: 'stop what listens there, or choose another --nats-listen (NATS_LISTEN)',
+          cause,
+        },
+      );
     });
     this.#spawn(this.#settings);
     this.#watching = this.#watch();

@@ -39,6 +39,9 @@ export type RewriterParts = {
   onFates?(plan: Plan, fates: Fates, how: 'bytes' | 'decoded' | 'filtered'): void;
 };
 
+/** Changes that leave by one output on one subject. */
+type Leaving = { output: string; events: ChangeEvent[] };
+
 /** Left free in a message for its headers. */
 const headerRoomBytes = 4096;
 const compressFromBytes = 4096;
@@ -96,15 +99,15 @@ export class Rewriter {
   async #decoded(message: Message, plan: Plan, events: readonly ChangeEvent[], filterDeletes: boolean): Promise<GatewayItem[]> {
     const fates: Fates = { passed: 0, filtered: 0, transformed: 0, failed: 0 };
     const items: GatewayItem[] = [];
-    const leaving = new Map<string, { output: string; events: ChangeEvent[] }>();
+    const leaving = new Map<string, Leaving>();
     for (const given of events) {
       try {
-        const change = await this.#withDocument(given);
+        const change = given.sourceRef === undefined ? given : await this.#withDocument(given);
         const { results, filtered, transformed } = applyPlan(plan, change, filterDeletes);
         let failed: unknown;
         for (const { lane, ...result } of results) {
           if ('error' in result) failed = result.error;
-          else add(leaving, lane.output, this.#parts.outlet(lane.output), result.event);
+          else add(leaving, lane.output, result.event);
         }
         if (failed !== undefined) items.push({ is: 'refused', event: change, refusal: refusalOf(failed) });
         fates[failed !== undefined ? 'failed' : filtered ? 'filtered' : transformed ? 'transformed' : 'passed']++;
@@ -115,19 +118,19 @@ export class Rewriter {
       }
     }
     const outgoing: Outgoing[] = [];
-    for (const [key, group] of leaving) outgoing.push(...(await this.#packed(message, key, group.output, group.events)));
+    for (const { output, events: together } of leaving.values())
+      outgoing.push(...(await this.#packed(message, output, together)));
     this.#parts.onFates?.(plan, fates, 'decoded');
     if (outgoing.length > 0) items.push({ is: 'forward', message, outgoing });
     return items;
   }
 
-  async #withDocument(event: ChangeEvent): Promise<ChangeEvent> {
-    const { sourceRef, ...rest } = event;
-    return sourceRef === undefined ? event : { ...rest, source: await this.#parts.documents.get(sourceRef) };
+  async #withDocument({ sourceRef, ...rest }: ChangeEvent): Promise<ChangeEvent> {
+    return { ...rest, source: await this.#parts.documents.get(sourceRef!) };
   }
 
   /** Messages with all of these changes, as few as the server's limit allows. */
-  async #packed(message: Message, subject: string, output: string, events: readonly ChangeEvent[]): Promise<Outgoing[]> {
+  async #packed(message: Message, output: string, events: readonly ChangeEvent[]): Promise<Outgoing[]> {
     const [whole] = packFrames(events, limits);
     const frame = await sealFrame(whole!, limits);
     const outlet = this.#parts.outlet(output);
@@ -136,11 +139,12 @@ export class Rewriter {
       // The contents are part of the id: after a reload the same message may come out as another one.
       const id = `${original}.${crc32(whole!.payload).toString(16)}.${events.length}`;
       const headers = new Map(frame.encoding === undefined ? [] : [[encodingHeader, frame.encoding]]);
-      const { sourceRef } = events[0]!;
+      const { tenant, index, op: operation, sourceRef } = events[0]!;
+      const subject = outlet.subjectOf({ tenant, index, operation });
       return [
         {
           output,
-          message: { subject: bare(subject), payload: frame.payload, id, headers },
+          message: { subject, payload: frame.payload, id, headers },
           ...(sourceRef === undefined ? {} : { reference: sourceRef }),
         },
       ];
@@ -148,8 +152,8 @@ export class Rewriter {
     if (events.length > 1) {
       const half = Math.ceil(events.length / 2);
       return [
-        ...(await this.#packed(message, subject, output, events.slice(0, half))),
-        ...(await this.#packed(message, subject, output, events.slice(half))),
+        ...(await this.#packed(message, output, events.slice(0, half))),
+        ...(await this.#packed(message, output, events.slice(half))),
       ];
     }
     const { source, ...event } = events[0]!;
@@ -157,25 +161,16 @@ export class Rewriter {
       throw new GatewayError('MESSAGE_TOO_LARGE', `a change without a document does not fit a message of ${output}`);
     const documents = await outlet.documents();
     const sourceRef = await documents.put(`${original}.${crc32(source).toString(16)}`, source);
-    return this.#packed(message, subject, output, [{ ...event, sourceRef }]);
+    return this.#packed(message, output, [{ ...event, sourceRef }]);
   }
 }
 
-/** By output and subject, in the order of the first change of each. */
-function add(
-  leaving: Map<string, { output: string; events: ChangeEvent[] }>,
-  output: string,
-  outlet: Outlet,
-  event: ChangeEvent,
-): void {
-  const key = `${output} ${outlet.subjectOf({ tenant: event.tenant, index: event.index, operation: event.op })}`;
+/** By output and what the subject says, in the order of the first change of each. */
+function add(leaving: Map<string, Leaving>, output: string, event: ChangeEvent): void {
+  const key = `${output} ${event.op} ${event.tenant} ${event.index}`;
   const group = leaving.get(key);
   if (group === undefined) leaving.set(key, { output, events: [event] });
   else group.events.push(event);
-}
-
-function bare(key: string): string {
-  return key.slice(key.indexOf(' ') + 1);
 }
 
 function refusalOf(error: unknown): Refusal {
