@@ -53,8 +53,8 @@ export const benchmark: Benchmark = {
         `${way.name}: ${show(median(rates))} documents/s, ${show(median(runs.map(({ cpuMicros }) => cpuMicros)))} µs CPU a document`,
       );
       measures.push(
-        { name: `${way.name}`, unit: 'documents/s', values: rates },
-        { name: `${way.name}`, unit: 'frames/s', values: rates.map((rate) => rate / frameDocuments) },
+        { name: way.name, unit: 'documents/s', values: rates },
+        { name: way.name, unit: 'frames/s', values: rates.map((rate) => rate / frameDocuments) },
         { name: `${way.name}, CPU`, unit: 'µs/document', values: runs.map(({ cpuMicros }) => cpuMicros) },
         { name: `${way.name}, peak memory`, unit: 'MB', values: runs.map(({ peakMb }) => peakMb) },
       );
@@ -91,7 +91,7 @@ async function measure(way: Way, documents: number): Promise<Figures> {
 async function fill(link: NatsLink, documents: number, compressed: boolean): Promise<void> {
   await link.manager.streams.add({ name: 'ES_CHANGES_RAW', subjects: ['es.>'], discard: 'new' });
   const sink = openSink(link, { stream: 'ES_CHANGES_RAW', windowMessages: 256 });
-  const sources = [...places(5_000)].map((place, n) => filled(place.source.toString(), n));
+  const sources = [...places(5_000)].map((place, n) => filled(place.source, n));
   const limits = { documentsMax: frameDocuments, bytesMax: 2 ** 20, compressFromBytes: compressed ? 4096 : 0, compressLevel: 1 };
   const stored: Promise<unknown>[] = [];
   for (let at = 0; at < documents; at += frameDocuments) {

@@ -15,6 +15,7 @@ import type { Frame } from '../service/run.ts';
 import type { GatewaySettings } from './config.ts';
 import { Deliverer } from './deliver.ts';
 import { Drops } from './drops.ts';
+import { reasonsAgainst, shortage } from './health.ts';
 import { Intake } from './intake.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import type { Observer } from './observer.ts';
@@ -29,8 +30,6 @@ const dropsEveryMs = 250;
 const retry = { minMs: 50, maxMs: 5_000 };
 const batch = { itemsMax: 64, bytesMax: 2 ** 20, ageMsMax: 2 };
 const batchesAtOnce = 32;
-/** A stream or store that holds this part of its limit is as good as full. */
-const nearlyFull = 0.97;
 
 type Parts = {
   settings: GatewaySettings;
@@ -204,21 +203,7 @@ export class Gateway {
 
   #notReady(): string[] {
     const { ground, outputs, observer, letters } = this.#parts;
-    const reasons: string[] = [];
-    const { embedded, sides } = ground;
-    if (embedded !== undefined && embedded.state.is !== 'running')
-      reasons.push('the embedded NATS server is being started again');
-    if (!sides.upstream.connected) reasons.push('not connected to NATS upstream: see --upstream-url (UPSTREAM_URL)');
-    if (!sides.downstream.connected) reasons.push('not connected to NATS downstream: see --downstream-url (DOWNSTREAM_URL)');
-    for (const { plan } of outputs.full) {
-      reasons.push(
-        `stream ${plan.stream} is full: raise --stream-max-bytes (STREAM_MAX_BYTES), or see why a consumer does not acknowledge`,
-      );
-    }
-    if (this.#intake.paused) reasons.push('paused by an operator: POST /resume goes on');
-    if (letters.trouble !== undefined) reasons.push(`${letters.trouble}: see --dlq-stream (DLQ_STREAM)`);
-    reasons.push(...observer.troubles);
-    return reasons;
+    return reasonsAgainst(ground, outputs, letters, observer, this.#intake.paused);
   }
 
   #stats(): object {
@@ -284,36 +269,19 @@ export class Gateway {
   }
 
   async #look(): Promise<void> {
-    const { observer, source, ground } = this.#parts;
+    const { observer, source, ground, names, settings } = this.#parts;
     while (!this.#stopping.signal.aborted) {
       observer.look(Date.now());
       try {
         observer.lag(await source.lag());
-        observer.trouble('upstream space', await this.#shortage());
+        const storeBytesMax = ground.embedded === undefined ? undefined : settings.jsMaxFile;
+        observer.trouble('upstream space', await shortage(ground.sides.upstream, names.upstream, storeBytesMax));
         observer.trouble('consumer', undefined);
       } catch (error) {
         if (!this.#stopping.signal.aborted && ground.sides.upstream.connected) observer.trouble('consumer', error);
       }
       await pause(lookEveryMs, this.#stopping.signal);
     }
-  }
-
-  /** Whether whoever publishes upstream finds no room. */
-  async #shortage(): Promise<GatewayError | undefined> {
-    const { ground, names, settings } = this.#parts;
-    const { manager } = ground.sides.upstream;
-    const { state, config } = await manager.streams.info(names.upstream);
-    if (config.max_bytes > 0 && state.bytes >= config.max_bytes * nearlyFull) {
-      return new GatewayError('STREAM_FULL', `stream ${names.upstream} is full: publishers upstream wait`, {
-        hint: 'see what keeps the gateway from passing on, or raise the stream’s limit',
-      });
-    }
-    if (ground.embedded === undefined) return undefined;
-    const { storage } = await manager.getAccountInfo();
-    if (storage < settings.jsMaxFile * nearlyFull) return undefined;
-    return new GatewayError('STORE_FULL', `the store of the embedded NATS server holds ${storage} bytes: publishers wait`, {
-      hint: 'see what keeps consumers from acknowledging, or raise --js-max-file (JS_MAX_FILE)',
-    });
   }
 }
 

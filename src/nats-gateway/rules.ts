@@ -232,6 +232,7 @@ function editsOf(deed: Deed, maskKey: string): FieldEdit[] {
     case 'mask':
       return deed.fields.map((field) => maskField(field, masking(deed.mask, maskKey)));
     case 'set':
+    default:
       // A document has one line, and line ends in JSON can only be white space.
       return [setField(deed.field, deed.json.replace(/[\r\n]/g, ' ').trim())];
   }
@@ -247,6 +248,7 @@ function masking(mask: Mask, key: string): (text: string) => string {
     case 'hash':
       return (text) => `"${createHmac('sha256', key).update(text).digest('hex').slice(0, hashLength)}"`;
     case 'partial':
+    default:
       return (text) => JSON.stringify(partly(Array.from(text), mask.keep, mask.side));
   }
 }

@@ -26,7 +26,7 @@ const defaults = {
   writer: ['--stream=ES_CHANGES', '--consumer=es-writer', '--dlq-stream=ES_DLQ'],
 };
 
-type Stage = { rig: Rig; workload(part: string, operations: number): Workload };
+type Stage = { rig: Rig; workload: (part: string, operations: number) => Workload };
 type Cleanup = { after(work: () => Promise<void>): void };
 
 async function stage(t: Cleanup, prefix: string, sees: { watcher: string; writer: string }): Promise<Stage> {

@@ -124,7 +124,11 @@ export class Program {
   async #ask(method: string, path: string, headers: Readonly<Record<string, string>>): Promise<{ status: number; body: string }> {
     if (this.#child !== undefined && !this.isRunning()) throw new Hopeless(`${this.name} has ended\n${this.tail()}`);
     if (this.#address === undefined) throw new Error('the admin server has not said its address');
-    const answer = await fetch(`http://${this.#address}${path}`, { method, headers, signal: AbortSignal.timeout(5_000) });
+    const answer = await fetch(`http://${this.#address.replace('0.0.0.0', '127.0.0.1')}${path}`, {
+      method,
+      headers,
+      signal: AbortSignal.timeout(5_000),
+    });
     return { status: answer.status, body: await answer.text() };
   }
 
@@ -144,9 +148,9 @@ export class Program {
     return this.#peakBytes;
   }
 
-  /** Of the current run. */
-  get pid(): number {
-    return this.#child?.pid ?? 0;
+  /** Of the admin server of the current run, once it has said it. */
+  get address(): string {
+    return this.#address ?? '';
   }
 
   logs(): LogLine[] {

@@ -119,7 +119,7 @@ const outlet = {
   documents: () => Promise.reject(new Error('none')),
 };
 
-async function through(rules: Rules, events: readonly ChangeEvent[]): Promise<unknown[]> {
+async function through(rules: Rules, events: readonly ChangeEvent[]): Promise<string[]> {
   const rewriter = new Rewriter({
     rules: () => rules,
     outlet: () => outlet,
