@@ -38,6 +38,7 @@ export class EsWriter {
       const observer = new Observer(log, metrics);
       const made = await ensureChangeStream(link, {
         name: settings.stream,
+        readOnly: true,
         replicas: settings.streamReplicas,
         ...(settings.streamMaxBytes === undefined ? {} : { maxBytes: settings.streamMaxBytes }),
       });

@@ -9,6 +9,8 @@ import { checkName, covers, overlaps } from './subjects.ts';
 export type StreamSettings = {
   name: string;
   subjects?: readonly string[];
+  /** It is only read from: an existing stream may have other subjects. */
+  readOnly?: boolean;
   /** Byte limit as the user set it; without it, one that the account allows is chosen for a new stream, and an existing one's is kept. */
   maxBytes?: number;
   replicas?: number;
@@ -144,7 +146,7 @@ async function ensure(link: NatsLink, wanted: Wanted, defaultBytes: number, desc
 }
 
 async function adopt(link: NatsLink, wanted: Wanted, info: StreamInfo): Promise<EnsuredStream> {
-  const warnings = checkShape(info, wanted.subjects);
+  const warnings = checkShape(info, wanted.readOnly === true ? [] : wanted.subjects);
   const changes: Partial<StreamConfig> = {};
   if (wanted.maxBytes !== undefined && wanted.maxBytes !== info.config.max_bytes) changes.max_bytes = wanted.maxBytes;
   if (wanted.replicas !== undefined && wanted.replicas !== info.config.num_replicas) changes.num_replicas = wanted.replicas;

@@ -22,6 +22,8 @@ export class Session implements Desk {
   }
 
   async start(): Promise<Running> {
+    // Without a listener the signal would end the program.
+    process.on('SIGHUP', () => void this.reload().catch(() => undefined));
     const { values, origins } = this.#inForce;
     const observer = new Observer(this.#frame.log, this.#frame.metrics);
     this.#frame.report({ ready: () => ['starting', ...observer.troubles] });
@@ -37,7 +39,6 @@ export class Session implements Desk {
     }
     this.#gateway = gateway;
     this.#frame.report(gateway.probes);
-    process.on('SIGHUP', () => void this.reload().catch(() => undefined));
     return { stop: () => gateway.stop(), done: gateway.run() };
   }
 

@@ -117,5 +117,5 @@ export function routePlan(settings: GatewaySettings, sides: Sides, main: OutputP
 }
 
 export function ensureUpstream(settings: GatewaySettings, link: NatsLink, stream: string): Promise<EnsuredStream> {
-  return ensureChangeStream(link, { name: stream, replicas: settings.streamReplicas });
+  return ensureChangeStream(link, { name: stream, readOnly: true, replicas: settings.streamReplicas });
 }

@@ -46,10 +46,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
 }
 
 /** The routes alone, for a program with an HTTP server of its own. */
-function adminRoutes(
-  app: FastifyInstance,
-  { program, version, probes, metrics }: Omit<AdminOptions, 'listen' | 'routes'>,
-): void {
+function adminRoutes(app: FastifyInstance, { program, version, probes, metrics }: Omit<AdminOptions, 'listen' | 'routes'>): void {
   app.get('/health', async (_request, reply) => {
     const [failing, waiting] = [probes.live(), probes.ready()];
     const status = failing.length > 0 ? 'failing' : waiting.length > 0 ? 'not ready' : 'ok';

@@ -179,3 +179,42 @@ test('the end of an index passes after all before it, and is acknowledged when d
   await settled(link);
   assert.equal(await floor(), dropped + 1);
 });
+
+test('routes go to another prefix, stream and server; a message is acknowledged when all outputs have it', async (t) => {
+  const other = await freshNats();
+  t.after(() => other.stop());
+  const routes = JSON.stringify([
+    { name: 'far', where: { range: { field: 'n', lt: 3 } }, transforms: [{ drop: 'big' }], to: { url: other.url } },
+    { name: 'copied', copy: true, 'include-indices': 'b', to: { prefix: 'eu' } },
+    { name: 'named', 'include-indices': 'b', to: { stream: 'ES_B' } },
+  ]);
+  const { link } = await stage(t, { routes });
+  await publishFrame(
+    link,
+    'one',
+    [1, 2, 3, 4].map((n) => change('a', n)),
+  );
+  await publishFrame(link, 'two', [change('b', 5)]);
+  await settled(link);
+  const there = await connectTo(other.url);
+  t.after(() => there.close());
+  const keys = async (where: NatsLink, stream: string): Promise<string[]> => [...applied(await readStream(where, stream)).keys()];
+  assert.deepEqual(await keys(there, 'ES_CHANGES'), ['a/d1', 'a/d2']);
+  assert.equal(applied(await readStream(there, 'ES_CHANGES')).get('a/d1'), '{"n":1,"f":1.0}');
+  assert.deepEqual(await keys(link, 'ES_CHANGES'), ['a/d3', 'a/d4']);
+  assert.deepEqual(await keys(link, 'ES_B'), ['b/d5']);
+  assert.deepEqual(
+    (await readStream(link, 'ES_CHANGES_eu')).map(({ subject }) => subject),
+    ['eu.t.b.index'],
+  );
+  assert.deepEqual(
+    (await readStream(link, 'ES_B')).map(({ subject }) => subject),
+    ['es.t.b.index'],
+  );
+  await other.kill();
+  await publishFrame(link, 'three', [change('a', 1, { version: 9_000 })]);
+  await until('the delete to be stored here', async () => (await readStream(link, 'ES_CHANGES')).length === 3, { withinMs });
+  assert.equal((await link.manager.consumers.info('ES_CHANGES_RAW', 'nats-gateway')).num_ack_pending, 1);
+  await other.restart();
+  await settled(link);
+});
