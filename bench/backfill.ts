@@ -3,7 +3,7 @@ import { dump, ours, reindex, type Contender, type Copy } from './contenders.ts'
 import { elasticdump } from './elasticdump.ts';
 import { median, show } from './figures.ts';
 import { bars } from './plot.ts';
-import { loadPlaces, startEngines, stopEngines } from './stack.ts';
+import { loadPlaces, versionsOf } from './stack.ts';
 
 const contenders: readonly Contender[] = [ours, reindex, dump];
 const index = 'places';
@@ -16,12 +16,11 @@ export const benchmark: Benchmark = {
     'An index of GeoNames places (two shards, 170 bytes a document) is copied from Elasticsearch 8.19 to OpenSearch 2.19 on the same machine, ' +
     'by each contender in turn, in the same run, on warm engines. Our time includes the start of both programs, elasticdump’s its own; ' +
     'CPU is user and system time. `_reindex` runs inside the target and costs no process of its own.',
-  async run({ quick, say }: Context): Promise<Result> {
+  async run({ quick, say, engines: start }: Context): Promise<Result> {
     const documents = quick ? 100_000 : 400_000;
     const rounds = quick ? 2 : 4;
     await elasticdump();
-    say('starting the engines');
-    const engines = await startEngines();
+    const engines = await start();
     await loadPlaces(engines, index, documents);
     const copies = new Map<Contender, Copy[]>(contenders.map((contender) => [contender, []]));
     for (let round = 0; round <= rounds; round++) {
@@ -34,14 +33,9 @@ export const benchmark: Benchmark = {
         if (round > 0) copies.get(contender)!.push(copy);
       }
     }
-    await stopEngines(engines);
     return evaluate(copies, documents, { ...versionsOf(engines), elasticdump: (await elasticdump()).version });
   },
 };
-
-function versionsOf({ source, target }: { source: { version: string }; target: { version: string } }): Record<string, string> {
-  return { Elasticsearch: source.version, OpenSearch: target.version };
-}
 
 function evaluate(copies: ReadonlyMap<Contender, readonly Copy[]>, documents: number, versions: Record<string, string>): Result {
   const measures: Measure[] = [];

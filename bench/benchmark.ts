@@ -1,3 +1,5 @@
+import type { Engines } from './stack.ts';
+
 /** One benchmark a file, which exports it as `benchmark`; bench/run.ts runs each in a process of its own. */
 export type Benchmark = {
   /** The file's name without `.ts`. */
@@ -13,6 +15,8 @@ export type Context = {
   quick: boolean;
   /** Shows what is going on. */
   say: (text: string) => void;
+  /** Two warm engines, empty; all benchmarks of a run share them. */
+  engines: () => Promise<Engines>;
 };
 
 /** What was measured once a repetition. */

@@ -4,7 +4,7 @@ import type { WriterStats } from '../scripts/demo/stack.ts';
 import { createPlacesIndex } from '../scripts/demo/cluster.ts';
 import { until } from '../scripts/demo/until.ts';
 import { temporaryDirectory } from '../scripts/servers.ts';
-import { endPair, loadPlaces, preparePair, startEngines, stopEngines } from './stack.ts';
+import { endPair, loadPlaces, openEngines, preparePair, startEngines } from './stack.ts';
 
 /**
  * Where watcher and writer spend their CPU time during a backfill: `profile.ts [DOCUMENTS]` prints a text summary of V8's CPU profiles.
@@ -59,7 +59,7 @@ function shorten(url: string): string {
 }
 
 async function main(documents: number): Promise<void> {
-  const engines = await startEngines();
+  const engines = await openEngines(await startEngines());
   await loadPlaces(engines, 'places', documents);
   const profiles = temporaryDirectory('bench-profiles');
   for (const round of [0, 1]) {
@@ -77,7 +77,8 @@ async function main(documents: number): Promise<void> {
     const program = text.includes('src/es-watcher/watcher.ts') ? 'es-watcher' : 'es-writer';
     process.stdout.write(`\n${program}: ${summarise(JSON.parse(text) as Profile, documents)}\n`);
   }
-  await stopEngines(engines);
+  // the engines end with this process
+  process.exit();
 }
 
 if (import.meta.main) await main(Number(process.argv[2] ?? 200_000));

@@ -1,4 +1,4 @@
-import { fork } from 'node:child_process';
+import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -7,19 +7,31 @@ import { describeError } from '../src/core/errors.ts';
 import { isMet, type Benchmark, type Goal, type Result } from './benchmark.ts';
 import { describeMachine } from './machine.ts';
 import { boundText, mark, page, valueText, type Kept } from './report.ts';
+import { openEngines, startEngines, type EnginePair, type Engines } from './stack.ts';
 
 /**
  * `run.ts [--quick] [NAME ...]`: runs benchmarks, each in a process of its own, prints the goals with a mark, and writes docs/benchmarks.md
- * with its plots. With `--quick` they are small and nothing is written. Exit code 1 when a goal that is enforced is missed.
+ * with its plots. With `--quick` they are fewer and small, and nothing is written. Exit code 1 when a goal that is enforced is missed.
  */
-const names = ['spans', 'checkpoint', 'backfill', 'gateway'];
+const quickNames = ['spans', 'checkpoint', 'backfill', 'latency', 'start'];
+const names = [...quickNames, 'deletes', 'idle', 'recovery', 'gateway'];
 
 const docs = resolve(import.meta.dirname, '..', 'docs');
 const plots = join(docs, 'benchmarks');
 const keptFile = join(plots, 'figures.json');
 
-/** Sent by a benchmark's process. */
-type Report = { said: string } | { result: Result } | { failed: string };
+/** Sent by a benchmark's process, and the answer to a wish. */
+type Report = { said: string } | { result: Result } | { failed: string } | { wants: 'engines' };
+type Answer = { engines: EnginePair };
+
+let starting: Promise<EnginePair> | undefined;
+
+/** The engines of this run, started when the first benchmark wants them. */
+function engines(): Promise<EnginePair> {
+  process.stdout.write(starting === undefined ? '  starting the engines\n' : '');
+  starting ??= startEngines();
+  return starting;
+}
 
 async function benchmarkOf(name: string): Promise<Benchmark> {
   return ((await import(`./${name}.ts`)) as { benchmark: Benchmark }).benchmark;
@@ -33,13 +45,20 @@ function send(report: Report): Promise<void> {
 async function measureHere(name: string, quick: boolean): Promise<void> {
   try {
     const benchmark = await benchmarkOf(name);
-    const result = await benchmark.run({ quick, say: (said) => void send({ said }) });
+    const result = await benchmark.run({ quick, say: (said) => void send({ said }), engines: askForEngines });
     await send({ result });
   } catch (error) {
     await send({ failed: describeError(error) });
   }
-  // servers that were not stopped end with this process
+  // what was not stopped ends with this process
   process.exit();
+}
+
+async function askForEngines(): Promise<Engines> {
+  const answered = once(process, 'message') as Promise<[Answer]>;
+  await send({ wants: 'engines' });
+  const [{ engines: pair }] = await answered;
+  return openEngines(pair);
 }
 
 async function measure(name: string, quick: boolean): Promise<Result> {
@@ -48,12 +67,23 @@ async function measure(name: string, quick: boolean): Promise<Result> {
   let failed = 'it ended without a result';
   child.on('message', (report: Report) => {
     if ('said' in report) process.stdout.write(`  ${report.said}\n`);
+    else if ('wants' in report) answer(child);
     else if ('result' in report) result = report.result;
     else failed = report.failed;
   });
   await once(child, 'exit');
   if (result === undefined) throw new Error(`${name}: ${failed}`);
   return result;
+}
+
+function answer(child: ChildProcess): void {
+  engines().then(
+    (pair) => child.send({ engines: pair } satisfies Answer),
+    (error: unknown) => {
+      process.stderr.write(`${describeError(error)}\n`);
+      child.kill();
+    },
+  );
 }
 
 function readKept(): Record<string, Kept> {
@@ -92,7 +122,7 @@ async function main(wanted: readonly string[], quick: boolean): Promise<boolean>
   if (unknown.length > 0) throw new Error(`no benchmark is called ${unknown.join(', ')}; there are ${names.join(', ')}`);
   const results = new Map<string, Result>();
   const failures: string[] = [];
-  for (const name of wanted.length === 0 ? names : wanted) {
+  for (const name of wanted.length > 0 ? wanted : quick ? quickNames : names) {
     process.stdout.write(`${(await benchmarkOf(name)).title}\n`);
     try {
       results.set(name, await measure(name, quick));

@@ -3,24 +3,44 @@ import { connectCluster, createPlacesIndex, load, refresh } from '../scripts/dem
 import { places } from '../scripts/demo/places.ts';
 import { Program } from '../scripts/demo/program.ts';
 import { startElasticsearch, startNats, startOpenSearch, temporaryDirectory, type Server } from '../scripts/servers.ts';
-import type { ElasticClient } from '../src/elastic/index.ts';
+import { indexPath, type ElasticClient } from '../src/elastic/index.ts';
 
-/** Two warm engines, and clients for them. */
-export type Engines = { source: Server; target: Server; from: ElasticClient; to: ElasticClient; directory: string };
+/** An engine of the run, as a benchmark's process is told of it. */
+export type Engine = { url: string; pid: number; version: string };
+export type EnginePair = { source: Engine; target: Engine };
 
-/** Elasticsearch 8.19 and OpenSearch 2.19 as they run by default, with enough heap. */
-export async function startEngines(heap = '768m'): Promise<Engines> {
-  const directory = temporaryDirectory('bench');
+/** A benchmark's own view of the engines: clients, and a directory for what it starts. */
+export type Engines = EnginePair & { from: ElasticClient; to: ElasticClient; directory: string };
+
+/** Elasticsearch 8.19 and OpenSearch 2.19 as they run by default, with enough heap. They end with this process. */
+export async function startEngines(): Promise<EnginePair> {
+  const directory = temporaryDirectory('bench-engines');
   const [source, target] = await Promise.all([
-    startElasticsearch({ version: '8.19', dataDir: join(directory, 'source'), profile: 'bench', heap }),
-    startOpenSearch({ version: '2.19', dataDir: join(directory, 'target'), profile: 'bench', heap }),
+    startElasticsearch({ version: '8.19', dataDir: join(directory, 'source'), profile: 'bench', heap: '768m' }),
+    startOpenSearch({ version: '2.19', dataDir: join(directory, 'target'), profile: 'bench', heap: '768m' }),
   ]);
-  return { source, target, from: connectCluster(source.url), to: connectCluster(target.url), directory };
+  return { source: describe(source), target: describe(target) };
 }
 
-export async function stopEngines({ source, target, from, to }: Engines): Promise<void> {
-  await Promise.all([from.close(), to.close()]);
-  await Promise.all([source.kill('SIGKILL'), target.kill('SIGKILL')]);
+function describe({ url, pid, version }: Server): Engine {
+  return { url, pid, version };
+}
+
+/** Clients of engines from which everything that other benchmarks have left is removed. */
+export async function openEngines({ source, target }: EnginePair): Promise<Engines> {
+  const engines = { source, target, from: connectCluster(source.url), to: connectCluster(target.url) };
+  for (const client of [engines.from, engines.to]) {
+    const found = (await client.json({ method: 'GET', path: '/_cat/indices', query: { format: 'json', h: 'index' } })) as {
+      index: string;
+    }[];
+    const ours = found.map(({ index }) => index).filter((index) => !index.startsWith('.'));
+    for (const index of ours) await client.ok({ method: 'DELETE', path: indexPath(index) });
+  }
+  return { ...engines, directory: temporaryDirectory('bench') };
+}
+
+export function versionsOf({ source, target }: EnginePair): Record<string, string> {
+  return { Elasticsearch: source.version, OpenSearch: target.version };
 }
 
 /** So many places in an index of their own at the source, refreshed. */

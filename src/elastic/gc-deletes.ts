@@ -57,6 +57,11 @@ export class GcDeletes {
     await this.#turn;
   }
 
+  /** The index is gone: one of the same name is another one. */
+  forget(index: string): void {
+    this.#seen.delete(index);
+  }
+
   #due(name: string): boolean {
     const seen = this.#seen.get(name);
     return seen === undefined || seen.at + this.#recheckMs <= this.#now();

@@ -13,9 +13,10 @@ export {
   type SeqRange,
   type ShardCopyAddress,
 } from './search.ts';
-export { shardStats, type IndexStats, type PrimaryShard } from './stats.ts';
+export { shardStats, type IndexStats, type PrimaryShard, type ShardStats } from './stats.ts';
 export { parseIndexPatterns } from './patterns.ts';
 export { createIndexDirectory, type IndexDirectory, type IndexFacts } from './indices.ts';
 export { BulkWriter, type BulkFact } from './bulk-writer.ts';
 export { GcDeletes, type GcDeletesFact } from './gc-deletes.ts';
 export { clientOptionsOf } from './from-settings.ts';
+export { requireOneCluster } from './same-cluster.ts';

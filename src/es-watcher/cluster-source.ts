@@ -2,13 +2,14 @@ import { pause } from '../core/backoff.ts';
 import { GatewayError, isTransient } from '../core/errors.ts';
 import type { ChangeBatch, ChangeSource } from '../core/strategy.ts';
 import { Slots } from '../core/slots.ts';
-import { indexPath, shardStats, type IndexDirectory, type IndexFacts, type IndexStats, type Reader } from '../elastic/index.ts';
+import { indexPath, type IndexDirectory, type IndexFacts, type IndexStats, type Reader } from '../elastic/index.ts';
 import { BatchChannel } from './channel.ts';
 import type { Checkpoint, Incarnation } from './checkpoint.ts';
 import { Drops } from './drops.ts';
 import { FollowedIndex, type FollowedContext, type Poll, type RefreshMode } from './followed-index.ts';
 import { Incarnations } from './incarnations.ts';
 import { cautions, unfollowable } from './followable.ts';
+import { StatsReader } from './stats-reader.ts';
 import { Succession } from './succession.ts';
 
 export type ClusterSourceSettings = {
@@ -64,6 +65,7 @@ export class ClusterSource implements ChangeSource {
   readonly #parked = new Map<string, FollowedIndex>();
   /** Readers of incarnations that were succeeded, until they have ended. */
   readonly #retired = new Set<FollowedIndex>();
+  readonly #stats: StatsReader;
   readonly #succession: Succession;
   readonly #drops: Drops;
   readonly #context: FollowedContext;
@@ -100,6 +102,7 @@ export class ClusterSource implements ChangeSource {
       onLooked: (index, deletes, tookMs) => events.onLooked?.(index, deletes, tookMs),
       onUnknown: (index, shard, documents) => events.onUnknown?.(index, shard, documents),
     };
+    this.#stats = new StatsReader(parts.reader.client, parts.now, (index, error) => events.onTrouble?.(index, error));
     this.#succession = new Succession(this.#context, this.#incarnations, events);
     this.#drops = new Drops(this.#channel, parts, this.#incarnations, settings.tenant);
   }
@@ -134,7 +137,7 @@ export class ClusterSource implements ChangeSource {
 
   /** Indices that match and cannot be followed, with the reason. */
   get refused(): ReadonlyMap<string, string> {
-    return this.#refused;
+    return new Map([...this.#refused, ...this.#stats.refused]);
   }
 
   get waitingForDrop(): string[] {
@@ -242,7 +245,7 @@ export class ClusterSource implements ChangeSource {
       const poll = { number: ++this.#polls, askedAt: this.#parts.now() };
       const startedAt = performance.now();
       const names = open.map((index) => index.facts.name);
-      const stats = await shardStats(this.#parts.reader.client, names, {
+      const stats = await this.#stats.read(names, {
         refreshes: this.#settings.refresh === 'passive',
         signal: this.#stopping.signal,
       });
@@ -250,6 +253,7 @@ export class ClusterSource implements ChangeSource {
       for (const index of open) {
         const found = stats.indices.get(index.facts.name);
         // Closed, deleted or created anew since the last discovery.
+        if (this.#stats.refused.has(index.facts.name)) continue;
         if (found === undefined || found.uuid !== index.incarnation.uuid) this.#discoverAt = 0;
         else this.#look(index, found, poll);
       }

@@ -50,8 +50,8 @@ export class Moves {
   async depart(shard: number, upTo: number, deletions: readonly Deletion[]): Promise<Hit[]> {
     if (!this.#incarnation.routed) return [];
     this.#anyDeparted = true;
-    for (const { id, version } of deletions) this.#departing.set(id, version);
-    const ids = deletions.map((deletion) => deletion.id);
+    for (const { id, version } of deletions) this.#departing.set(id, Math.max(version, this.#departing.get(id) ?? -1));
+    const ids = [...new Set(deletions.map((deletion) => deletion.id))];
     const { checkpoint, reader, signal } = this.#context;
     const standing: Hit[] = [];
     for (const { shard: other, key, node } of this.#shards()) {

@@ -1,5 +1,5 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { GatewayError } from '../core/errors.ts';
 
@@ -40,7 +40,7 @@ export function openDatabase(path: string): DatabaseSync {
   const file = path === memoryPath ? memoryPath : join(path, fileName);
   let database: DatabaseSync | undefined;
   try {
-    if (file !== memoryPath) mkdirSync(path, { recursive: true });
+    if (file !== memoryPath) makeDirectory(resolve(path));
     // No waiting for a lock: whoever has it is another watcher and keeps it.
     database = new DatabaseSync(file, { timeout: 0 });
     // Exclusive: a second watcher on the same directory is turned away, and the lock goes with the process however it ends.
@@ -55,6 +55,13 @@ export function openDatabase(path: string): DatabaseSync {
     database?.close();
     throw explainDatabaseError(error, path);
   }
+}
+
+/** Step by step: `recursive` does not end where a directory cannot be made below one that is there. */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return;
+  makeDirectory(dirname(path));
+  mkdirSync(path);
 }
 
 function prepareTables(database: DatabaseSync, path: string): void {
@@ -103,7 +110,7 @@ export function explainDatabaseError(error: unknown, path: string): unknown {
       cause: error,
     });
   }
-  if (/readonly|read-only|unable to open|EACCES|EROFS|EPERM|ENOTDIR|EEXIST/i.test(text) || code === 'EACCES') {
+  if (/readonly|read-only|unable to open|ENOENT|EACCES|EROFS|EPERM|ENOTDIR|EEXIST/i.test(text) || code === 'EACCES') {
     return new GatewayError('CHECKPOINT_UNWRITABLE', `the checkpoint directory ${path} cannot be written: ${text}`, {
       hint: `make it writable for this user, or set ${setting} to a directory that is (":memory:" keeps none)`,
       cause: error,

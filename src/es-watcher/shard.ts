@@ -153,12 +153,11 @@ export class ShardFollower {
       if (!backfill && hit.version > 1) rewritten++;
     }
     this.#sequence = Math.max(this.#sequence, sequence);
+    // Where there is custom routing, an update may have changed it, and what it was is only found by comparing.
+    const rerouted = this.#incarnation.routed && rewritten > this.state.rewritten;
+    const owed = this.state.owed || page.hits.length < operations || rerouted;
     checkpoint.transaction(false, () => {
-      checkpoint.advance(
-        this.state,
-        { checkpoint: page.upTo, owed: this.state.owed || page.hits.length < operations, rewritten },
-        this.#sequence,
-      );
+      checkpoint.advance(this.state, { checkpoint: page.upTo, owed, rewritten }, this.#sequence);
       this.#context.noteStored(this.#sequence);
     });
     this.#context.onPage?.(this.#index, page.hits.length, bytes);
@@ -184,29 +183,30 @@ export class ShardFollower {
   /** Of each document, the newest row decides; the cluster says whether it is gone, stands elsewhere, or has changed since. */
   async #settleMissing(copy: ShardCopyAddress, upTo: number, missing: readonly number[]): Promise<number> {
     const { checkpoint, reader, signal } = this.#context;
-    const newest = new Map<string, { seqNo: number; routing: string | undefined }>();
-    const settled: number[] = [];
-    for (const row of checkpoint.rows.get(this.state.key, missing)) {
-      const known = newest.get(row.id);
-      if (known === undefined || known.seqNo < row.seqNo) {
-        if (known !== undefined) settled.push(known.seqNo);
-        newest.set(row.id, { seqNo: row.seqNo, routing: row.routing });
-      } else {
-        settled.push(row.seqNo);
-      }
-    }
-    const found = await findIds(reader, copy, [...newest.keys()], signal);
-    const deletions: Deletion[] = [];
+    const gone = Map.groupBy(checkpoint.rows.get(this.state.key, missing), (row) => row.id);
+    const found = await findIds(reader, copy, [...gone.keys()], signal);
     // Not before the answer: another shard may have raised the epoch and published a document that it still saw here.
-    const version = deleteVersion(this.#incarnation.epoch, upTo);
-    for (const [id, row] of newest) {
+    const { epoch } = this.#incarnation;
+    const settled: number[] = [];
+    const deletions: Deletion[] = [];
+    const overwritten: number[] = [];
+    for (const [id, rows] of gone) {
+      const newest = rows.reduce((a, b) => (a.seqNo > b.seqNo ? a : b));
       const seqNo = found.get(id);
       // Changed since: its row stays until the change is seen, for it may be deleted before that.
-      if (seqNo !== undefined && seqNo > upTo) continue;
-      settled.push(row.seqNo);
-      if (seqNo === undefined) deletions.push({ seqNo: upTo, id, routing: row.routing, version });
+      if (seqNo === undefined || seqNo <= upTo) settled.push(newest.seqNo);
+      if (seqNo === undefined) deletions.push({ seqNo: upTo, id, routing: newest.routing, version: deleteVersion(epoch, upTo) });
+      const standing = seqNo === undefined || seqNo > upTo ? newest : checkpoint.rows.get(this.state.key, [seqNo])[0];
+      for (const row of rows) {
+        if (row !== newest) settled.push(row.seqNo);
+        // Under another routing it may lie on another shard of the target, where nothing of its successor overwrites it.
+        if (row.routing === standing?.routing) continue;
+        deletions.push({ seqNo: row.seqNo, id, routing: row.routing, version: deleteVersion(epoch, row.seqNo) });
+        if (standing !== undefined && standing !== newest) overwritten.push(standing.seqNo);
+      }
     }
-    const sequence = deletions.length === 0 ? 0 : await this.#publishDeletes(upTo, deletions);
+    deletions.sort((a, b) => a.version - b.version);
+    const sequence = deletions.length === 0 ? 0 : await this.#publishDeletes(copy, upTo, deletions, overwritten);
     this.#sequence = Math.max(this.#sequence, sequence);
     checkpoint.transaction(false, () => {
       checkpoint.rows.remove(this.state.key, settled);
@@ -217,11 +217,24 @@ export class ShardFollower {
     return deletions.length;
   }
 
-  async #publishDeletes(upTo: number, deletions: readonly Deletion[]): Promise<number> {
-    const moved = await this.#moves.depart(this.state.shard, upTo, deletions);
+  /**
+   * Deletes, and after them the documents that stand in spite of them: those that have moved to other shards, and those here that were
+   * `overwritten` under another routing. Told again they have versions above the deletes, whatever epoch they were first told under.
+   */
+  async #publishDeletes(
+    copy: ShardCopyAddress,
+    upTo: number,
+    deletions: readonly Deletion[],
+    overwritten: readonly number[],
+  ): Promise<number> {
+    const standing = await this.#moves.depart(this.state.shard, upTo, deletions);
+    for (const seqNo of overwritten) {
+      const { signal } = this.#context;
+      standing.push(...(await searchPage(this.#context.reader, copy, { after: seqNo - 1, upTo: seqNo, size: 1, signal })).hits);
+    }
     const sequence = await this.#context.emit(deleteEventsOf(this.#context, this.#index, deletions), this.origin);
-    if (moved.length === 0) return sequence;
-    return this.#context.emit(writeEventsOf(this.#context, this.#incarnation, moved), `${this.origin}.moved.${upTo}`);
+    if (standing.length === 0) return sequence;
+    return this.#context.emit(writeEventsOf(this.#context, this.#incarnation, standing), `${this.origin}.moved.${upTo}`);
   }
 
   /** The cluster holds documents that were read but are not in the list: an assumption is broken, and they are read as if new. */

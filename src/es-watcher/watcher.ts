@@ -6,6 +6,7 @@ import {
   createIndexDirectory,
   type ElasticClient,
   identify,
+  requireOneCluster,
   parseIndexPatterns,
   type Server,
 } from '../elastic/index.ts';
@@ -33,6 +34,7 @@ export async function connectPeers(settings: WatcherSettings, log: Log): Promise
   try {
     const server = await identify(client);
     if (server.warning !== undefined) log.warn(server.warning);
+    await requireOneCluster(clientOptionsOf(settings), server);
     const link = await connectNats(natsSettingsOf(settings, 'es-watcher'), {
       onState: (state) => log.info({ server: state.server }, `NATS ${state.is}`),
     });

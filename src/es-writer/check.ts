@@ -1,7 +1,7 @@
 import { describeError } from '../core/errors.ts';
 import { decodeSubject } from '../core/subject.ts';
 import { type ElasticClient, ElasticError, indexPath, type Server } from '../elastic/index.ts';
-import { type NatsLink, natsFailure, streamIdentity } from '../jetstream/index.ts';
+import { examineStream, type NatsLink, natsFailure, type StreamIdentity, streamIdentity } from '../jetstream/index.ts';
 import type { Log } from '../service/log.ts';
 import type { CheckReport } from '../service/run.ts';
 import type { WriterSettings } from './config.ts';
@@ -92,20 +92,21 @@ async function mayWrite(client: ElasticClient): Promise<[string, boolean][] | un
 
 async function lookAtStream(report: Report, settings: WriterSettings, link: NatsLink): Promise<void> {
   const { stream, consumer, filterSubjects } = settings;
-  const identity = await streamIdentity(link, stream);
+  const found = await examineStream(link, stream, 'changes');
   const takes = filterSubjects.length === 0 ? 'every subject' : filterSubjects.join(', ');
-  if (identity === undefined) {
+  if (found === undefined) {
     report.say(true, `stream       ${stream} on ${link.server}: will be made`);
     report.say(true, `consumer     ${consumer}: will be made, takes ${takes}`);
     return;
   }
-  report.say(true, `stream       ${stream} on ${link.server}: there, messages ${identity.firstSeq} to ${identity.lastSeq}`);
-  const found = await consumerOf(link, stream, consumer);
-  if (found === undefined) {
+  report.say(true, `stream       ${stream} on ${link.server}: there, messages ${range(found.identity)}`);
+  for (const warning of found.warnings) report.warn(`stream       ${warning}`);
+  const there = await consumerOf(link, stream, consumer);
+  if (there === undefined) {
     report.say(true, `consumer     ${consumer}: will be made, takes ${takes}, starts with the first message`);
     return;
   }
-  const { config, num_pending, num_ack_pending } = found;
+  const { config, num_pending, num_ack_pending } = there;
   const before = config.filter_subjects ?? (config.filter_subject === undefined ? [] : [config.filter_subject]);
   const usable = config.deliver_subject === undefined && config.ack_policy === 'explicit';
   report.say(
@@ -115,6 +116,10 @@ async function lookAtStream(report: Report, settings: WriterSettings, link: Nats
   if ([...before].sort().join() !== [...filterSubjects].sort().join()) {
     report.warn(`consumer     ${consumer}: takes ${before.join(', ') || 'every subject'} now, and will take ${takes}`);
   }
+}
+
+function range({ firstSeq, lastSeq }: StreamIdentity): string {
+  return firstSeq > lastSeq ? 'none' : `${firstSeq} to ${lastSeq}`;
 }
 
 async function consumerOf(link: NatsLink, stream: string, consumer: string) {
@@ -127,8 +132,8 @@ async function consumerOf(link: NatsLink, stream: string, consumer: string) {
 }
 
 async function lookAtDeadLetters(report: Report, settings: WriterSettings, link: NatsLink): Promise<void> {
-  const identity = await streamIdentity(link, settings.dlqStream);
-  const state = identity === undefined ? 'will be made' : `there, messages ${identity.firstSeq} to ${identity.lastSeq}`;
+  const found = await examineStream(link, settings.dlqStream, 'dead letters');
+  const state = found === undefined ? 'will be made' : `there, messages ${range(found.identity)}`;
   report.say(true, `dead letters ${settings.dlqStream}: ${state}`);
 }
 

@@ -34,6 +34,7 @@ export class Observer {
   readonly #gcDeletes = new Map<string, number>();
   #deadLetters = 0;
   #frames = 0;
+  #frameBytes = 0;
   #redeliveries = 0;
   #retries = 0;
   #busySince: number | undefined;
@@ -48,6 +49,7 @@ export class Observer {
   }
 
   received(message: Message): void {
+    this.#frameBytes += message.payload.length;
     this.#meters.frameBytes.with({}).inc(message.payload.length);
     if (message.deliveries === 1) return;
     this.#redeliveries++;
@@ -158,6 +160,7 @@ export class Observer {
   }
 
   dropped(index: string, target: string): void {
+    this.#gcDeletes.delete(target);
     this.#log.info({ index, target }, 'index deleted at the target, as it was at the source');
     this.#metrics.drop({ index });
   }
@@ -205,6 +208,7 @@ export class Observer {
     return {
       documents: { ...this.#outcomes },
       frames: this.#frames,
+      frameBytes: this.#frameBytes,
       redeliveries: this.#redeliveries,
       retries: this.#retries,
       deadLetters: this.#deadLetters,

@@ -1,4 +1,4 @@
-import { BulkWriter, GcDeletes } from '../elastic/index.ts';
+import { BulkWriter, type GcDeletes } from '../elastic/index.ts';
 import { acknowledgedBefore, type DeadLetters, scanSubject } from '../jetstream/index.ts';
 import type { WriterSettings } from './config.ts';
 import { Drops } from './drops.ts';
@@ -9,23 +9,21 @@ import type { Peers } from './peers.ts';
 import { Target } from './target.ts';
 
 /** What the parts beside the pump are made of. */
-export type Kit = { settings: WriterSettings; peers: Peers; names: IndexNames; observer: Observer };
+export type Kit = { settings: WriterSettings; peers: Peers; names: IndexNames; observer: Observer; gcDeletes: GcDeletes };
 
 const dropsEveryMs = 250;
 
 /** Where batches of changes go. `signal` ends a look through the stream. */
-export function openTarget({ settings, peers, names, observer }: Kit, signal: AbortSignal): Target {
+export function openTarget({ settings, peers, names, observer, gcDeletes }: Kit, signal: AbortSignal): Target {
   const { client, link } = peers;
-  const { stream, filterSubjects, bulkBytesMax, esTimeout, gcDeletes } = settings;
+  const { stream, filterSubjects, bulkBytesMax, esTimeout } = settings;
   const targetOf = (index: string): string => names.target(index).name;
-  // With 0 nothing is raised, and what there is is still read: late.ts must know it.
-  const gc = new GcDeletes({ client, wantedMs: gcDeletes, onFact: (fact) => observer.gcDeletes(fact) });
   const writer = new BulkWriter({
     client,
     indexOf: targetOf,
     bodyBytesMax: bulkBytesMax,
     timeoutMs: esTimeout,
-    gcDeletes: gc,
+    gcDeletes,
     onBulk: (bulk) => observer.bulk(bulk),
   });
   const late = new LateWrites({
@@ -38,7 +36,7 @@ export function openTarget({ settings, peers, names, observer }: Kit, signal: Ab
   return new Target({
     writer,
     late,
-    prepare: (indices) => gc.ensure([...indices].map(targetOf)),
+    prepare: (indices) => gcDeletes.ensure([...indices].map(targetOf)),
     hosts: client.hosts,
     onOutcomes: (items, outcomes) => observer.outcomes(items, outcomes),
     onLate: (counts) => observer.late(counts),
@@ -46,7 +44,7 @@ export function openTarget({ settings, peers, names, observer }: Kit, signal: Ab
 }
 
 /** What carries out the ends of indices. */
-export function openDrops({ settings, peers, names, observer }: Kit, letters: DeadLetters): Drops {
+export function openDrops({ settings, peers, names, observer, gcDeletes }: Kit, letters: DeadLetters): Drops {
   const { client, link } = peers;
   const { stream, consumer, ackWait, filterSubjects } = settings;
   const about = 'index deletes';
@@ -62,6 +60,7 @@ export function openDrops({ settings, peers, names, observer }: Kit, letters: De
     },
     onDropped: ({ index }, target) => {
       observer.trouble(about, undefined);
+      gcDeletes.forget(target);
       observer.dropped(index, target);
     },
     onTrouble: (error) => observer.trouble(about, error),

@@ -1,6 +1,7 @@
 import { pause } from '../core/backoff.ts';
 import { Pump, type PumpLimits, type PumpStages } from '../core/pump.ts';
 import type { Message } from '../core/strategy.ts';
+import { GcDeletes } from '../elastic/index.ts';
 import { DeadLetters, ensureChangeStream, type JetStreamSource, openSource, readDocuments } from '../jetstream/index.ts';
 import type { Probes } from '../service/admin.ts';
 import type { Log } from '../service/log.ts';
@@ -15,6 +16,7 @@ import { type Kit, openDrops, openTarget } from './parts.ts';
 import { connectPeers, type Peers } from './peers.ts';
 
 const lagEveryMs = 1_000;
+const closeWithinMs = 500;
 
 /** es-writer at work: the pump between the stream and the target, and what stands beside it. */
 export class EsWriter {
@@ -81,8 +83,15 @@ export class EsWriter {
     this.#source = source;
     this.#letters = letters;
     this.#names = new IndexNames(settings.rename);
-    this.#drops = openDrops(this.#kit, letters);
-    this.#pump = new Pump(this.#stages(), this.#limits(), {
+    // With 0 nothing is raised, and what there is is still read: late.ts must know it.
+    const gcDeletes = new GcDeletes({
+      client: peers.client,
+      wantedMs: settings.gcDeletes,
+      onFact: (fact) => observer.gcDeletes(fact),
+    });
+    const kit: Kit = { settings, peers, names: this.#names, observer, gcDeletes };
+    this.#drops = openDrops(kit, letters);
+    this.#pump = new Pump(this.#stages(kit), this.#limits(), {
       onRetry: (items) => observer.retried(items),
       onBlocked: (error) => observer.trouble('target', error),
       onDeadLetter: (refusal) => observer.deadLetter(refusal),
@@ -105,7 +114,8 @@ export class EsWriter {
       this.#letters.abandon();
       await this.#drops.stop();
       await this.#letters.close();
-      await client.close();
+      // A request that hangs would hold it up for longer than it is worth.
+      await Promise.race([client.close(), pause(closeWithinMs)]);
       await link.close();
     }
   }
@@ -146,10 +156,6 @@ export class EsWriter {
     };
   }
 
-  get #kit(): Kit {
-    return { settings: this.#settings, peers: this.#peers, names: this.#names, observer: this.#observer };
-  }
-
   #limits(): PumpLimits {
     const {
       batchSize,
@@ -173,7 +179,7 @@ export class EsWriter {
     };
   }
 
-  #stages(): PumpStages<WriteItem> {
+  #stages(kit: Kit): PumpStages<WriteItem> {
     const documents = readDocuments(this.#peers.link);
     const intake = new Intake({
       source: this.#source,
@@ -184,7 +190,7 @@ export class EsWriter {
       },
       now: Date.now,
     });
-    const target = openTarget(this.#kit, this.#stopping.signal);
+    const target = openTarget(kit, this.#stopping.signal);
     return {
       source: intake,
       open: async (message) => {

@@ -22,7 +22,8 @@ export class DeadLetters {
   readonly #origin: LetterOrigin;
   readonly #sink: JetStreamSink;
   readonly #slots = new Slots(lettersAtOnce);
-  readonly #waitingSince = new Set<{ at: number }>();
+  /** When each letter that is not stored yet was first tried, by its id; tries that fail in between do not count as a new start. */
+  readonly #waitingSince = new Map<string, number>();
   #bucket: Promise<Documents> | undefined;
   #lastTrouble = '';
 
@@ -48,8 +49,8 @@ export class DeadLetters {
 
   /** Why letters wait, once they have waited for a while. */
   get trouble(): string | undefined {
-    const [oldest] = this.#waitingSince;
-    if (oldest === undefined || Date.now() - oldest.at < overdueMs) return undefined;
+    const [oldest] = this.#waitingSince.values();
+    if (oldest === undefined || Date.now() - oldest < overdueMs) return undefined;
     const why = this.#link.connected ? this.#lastTrouble || 'it does not answer' : 'NATS is away';
     return `${this.#waitingSince.size} dead letters wait for stream ${this.#stream.name}: ${why}`;
   }
@@ -59,14 +60,13 @@ export class DeadLetters {
    * before that), and NATS_CLOSED, SINK_CLOSED at the end.
    */
   async keep(letter: Undeliverable, message: Message, refusal: Refusal): Promise<void> {
-    const waiting = { at: Date.now() };
-    this.#waitingSince.add(waiting);
+    const id = letterId(letter, message, this.#origin);
+    if (!this.#waitingSince.has(id)) this.#waitingSince.set(id, Date.now());
     try {
       await this.#slots.run(() => this.#store(letter, message, refusal));
+      this.#waitingSince.delete(id);
     } catch (error) {
       throw await this.#mended(error);
-    } finally {
-      this.#waitingSince.delete(waiting);
     }
   }
 

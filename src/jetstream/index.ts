@@ -20,6 +20,7 @@ export {
   ensureChangeStream,
   ensureDeadLetterStream,
   ensureOutputStream,
+  examineStream,
   rawStreamOf,
   streamIdentity,
   type StreamIdentity,

@@ -107,6 +107,22 @@ export function rawStreamOf(name: string): string {
   return `${name}_RAW`;
 }
 
+/**
+ * What `ensureChangeStream` and `ensureDeadLetterStream` would find, and nothing changed; undefined where they would make a stream. Throws
+ * what they would throw. A stream of changes may have any subjects, as it is to be read.
+ */
+export async function examineStream(
+  link: NatsLink,
+  name: string,
+  of: 'changes' | 'dead letters',
+): Promise<{ identity: StreamIdentity; warnings: readonly string[] } | undefined> {
+  const subjects = [of === 'changes' ? 'es.>' : 'dlq.es.>'];
+  const info = await findStream(link, name);
+  if (info !== undefined) return { identity: identityOf(info), warnings: checkShape(info, of === 'changes' ? [] : subjects) };
+  await refuseOverlap(link, { name, subjects });
+  return undefined;
+}
+
 /** The stream's name, creation time and range; undefined when there is no such stream. */
 export async function streamIdentity(link: NatsLink, name: string): Promise<StreamIdentity | undefined> {
   const info = await findStream(link, name);

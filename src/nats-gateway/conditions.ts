@@ -7,7 +7,7 @@ type Scalar = string | number | bigint | boolean | null;
  * Values in rules are text, as all scalars of the settings file. One means every value that is written like it: `5` is the number and the
  * string, as it is for a search of Elasticsearch.
  */
-export function meanings(text: string): Scalar[] {
+function meanings(text: string): Scalar[] {
   const number = numberOf(text);
   if (number !== undefined) return [text, number];
   if (text === 'true' || text === 'false') return [text, text === 'true'];

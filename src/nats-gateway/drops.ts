@@ -6,7 +6,7 @@ import type { Undeliverable } from '../jetstream/index.ts';
 import type { Outlet } from './rewriter.ts';
 import type { Plan, Rules } from './rules.ts';
 
-export type DropOutlet = Pick<Outlet, 'subjectOf'> & {
+type DropOutlet = Pick<Outlet, 'subjectOf'> & {
   /** Resolves once the stream holds it. */
   publish(message: OutgoingMessage): Promise<{ sequence: number }>;
   /** Every durable consumer of the stream has acknowledged everything through this sequence. */

@@ -5,7 +5,7 @@ import type { Environment, Origin } from '../service/resolve.ts';
 import { keyOf } from '../service/settings.ts';
 import { type GatewaySettings, gatewaySettings } from './config.ts';
 
-export type SettingName = keyof GatewaySettings;
+type SettingName = keyof GatewaySettings;
 export type InForce = { values: GatewaySettings; origins: Readonly<Record<string, Origin>> };
 export type ReloadReport = {
   /** Keys of settings that changed and hold from now on. */

@@ -147,7 +147,7 @@ export class Rules {
 }
 
 /** What comes out of one change: for a lane, a change or the reason why it cannot be made. */
-export type Result = { lane: Lane } & ({ event: ChangeEvent } | { error: unknown });
+type Result = { lane: Lane } & ({ event: ChangeEvent } | { error: unknown });
 export type Results = { results: readonly Result[]; filtered: boolean; transformed: boolean };
 
 /** Applies the plan of a change's subject to the change, whose document must be at hand. */

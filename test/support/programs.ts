@@ -12,6 +12,8 @@ export type ProgramOptions = {
   /** All output of all its runs goes there too. */
   logFile: string;
   env?: Readonly<Record<string, string>>;
+  /** A command that the program is run by, and which becomes it by `exec`. */
+  launcher?: readonly string[];
 };
 export type Exit = { code: number | null; signal: NodeJS.Signals | null };
 
@@ -40,13 +42,14 @@ export class Program {
   /** Starts it and returns at once. */
   start(extraFlags: readonly string[] = []): void {
     if (this.isRunning()) throw new Error(`${this.name} runs already`);
-    const main = fileURLToPath(new URL(`../../src/${this.name}/main.ts`, import.meta.url));
-    const args = [main, '--admin-listen', '127.0.0.1:0', ...this.#options.flags, ...extraFlags];
+    const main = fileURLToPath(new URL(`../../bin/${this.name}`, import.meta.url));
+    const { launcher = [], flags } = this.#options;
+    const [command = '', ...args] = [...launcher, main, '--admin-listen', '127.0.0.1:0', ...flags, ...extraFlags];
     // A process group of its own, so that it ends with the test however that ends.
-    const child = spawn(process.execPath, args, {
+    const child = spawn(command, args, {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...withoutSettings(process.env), NODE_NO_WARNINGS: '1', ...this.#options.env },
+      env: { ...withoutSettings(process.env), ...this.#options.env },
     });
     this.starts++;
     this.#child = child;
@@ -78,6 +81,11 @@ export class Program {
         throw new Error(`${(error as Error).message}\n${this.tail()}`);
       },
     );
+  }
+
+  /** 0 before the first start. */
+  get pid(): number {
+    return this.#child?.pid ?? 0;
   }
 
   isRunning(): boolean {
@@ -186,6 +194,6 @@ function parseLine(line: string): LogLine | undefined {
 
 /** The tests' own environment must not configure the programs. */
 function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const kept = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'NODE_OPTIONS', 'NODE_V8_COVERAGE'];
+  const kept = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'XDG_CACHE_HOME', 'ES_SYNC_CACHE', 'NODE_OPTIONS', 'NODE_V8_COVERAGE'];
   return Object.fromEntries(kept.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
 }

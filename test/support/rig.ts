@@ -132,6 +132,12 @@ export class Rig {
     }
   }
 
+  /** Waits until one index is the same on both sides, whatever the others do. */
+  async untilHolds(index: string, withinMs: number): Promise<void> {
+    const holds = async (): Promise<boolean> => isExact(await compare(this.source, this.target, { pattern: index }));
+    await until(`the same documents in ${index}`, holds, { withinMs, everyMs: 200 });
+  }
+
   /** What differs, and what the stream says about the first few of those documents. */
   async #explain(comparison: Comparison): Promise<string> {
     const samples = comparison.indices.flatMap(({ index, samples }) => samples.map(({ id }) => ({ index, id })));
