@@ -2,7 +2,7 @@
 export { acknowledgedBefore } from './acknowledged.ts';
 export { systemClock, type Clock } from './clock.ts';
 export { connectNats, type ConnectOptions, type NatsLink, type NatsSettings } from './connect.ts';
-export type { LetterOrigin, Undeliverable } from './dead-letter.ts';
+export type { Undeliverable } from './dead-letter.ts';
 export { DeadLetters } from './dead-letters.ts';
 export { bucketName, openDocuments, readDocuments, type DocumentReader, type Documents } from './documents.ts';
 export { natsFailure } from './failures.ts';

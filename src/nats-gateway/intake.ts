@@ -1,5 +1,7 @@
 import type { Delivery, MessageSource } from '../core/strategy.ts';
 
+import { OrderedAcks } from './ordered-acks.ts';
+
 export type IntakeSettings = {
   source: MessageSource;
   /** How often the time allowed for messages that wait here is extended. */
@@ -14,6 +16,7 @@ export type IntakeSettings = {
  */
 export class Intake implements MessageSource {
   readonly #settings: IntakeSettings;
+  readonly #acks = new OrderedAcks();
   #queue: Delivery[] = [];
   #ended = false;
   #paused = false;
@@ -60,7 +63,7 @@ export class Intake implements MessageSource {
     try {
       for await (const delivery of this.#settings.source) {
         if (this.#settings.divert(delivery)) continue;
-        this.#queue.push(delivery);
+        this.#queue.push(this.#acks.wrap(delivery));
         this.#wake();
       }
     } catch (error) {

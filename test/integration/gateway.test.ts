@@ -180,6 +180,10 @@ test('the end of an index passes after all before it, and is acknowledged when d
   assert.equal(await floor(), dropped + 1);
 });
 
+async function keys(where: NatsLink, stream: string): Promise<string[]> {
+  return [...applied(await readStream(where, stream)).keys()];
+}
+
 test('routes go to another prefix, stream and server; a message is acknowledged when all outputs have it', async (t) => {
   const other = await freshNats();
   t.after(() => other.stop());
@@ -198,7 +202,6 @@ test('routes go to another prefix, stream and server; a message is acknowledged 
   await settled(link);
   const there = await connectTo(other.url);
   t.after(() => there.close());
-  const keys = async (where: NatsLink, stream: string): Promise<string[]> => [...applied(await readStream(where, stream)).keys()];
   assert.deepEqual(await keys(there, 'ES_CHANGES'), ['a/d1', 'a/d2']);
   assert.equal(applied(await readStream(there, 'ES_CHANGES')).get('a/d1'), '{"n":1,"f":1.0}');
   assert.deepEqual(await keys(link, 'ES_CHANGES'), ['a/d3', 'a/d4']);
