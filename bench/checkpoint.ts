@@ -11,7 +11,7 @@ const pageRows = 2_500;
 const shards = 2;
 const floorPerSecond = 200_000;
 
-type Run = { rowsPerSecond: number; bytesPerRow: number };
+type Run = { rowsPerSecond: number; cpuMicros: number; bytesPerRow: number };
 
 export const benchmark: Benchmark = {
   name: 'checkpoint',
@@ -33,6 +33,7 @@ export const benchmark: Benchmark = {
       const rates = runs.map((run) => run.rowsPerSecond);
       measures.push(
         { name: `${label} documents`, unit: 'documents/s', values: rates },
+        { name: `${label} documents, CPU`, unit: 'µs/document', values: runs.map((run) => run.cpuMicros) },
         { name: `${label} documents, size of the file`, unit: 'bytes/document', values: runs.map((run) => run.bytesPerRow) },
       );
       const name = `checkpoint store at ${label} documents`;
@@ -47,6 +48,7 @@ function fill(total: number): Run {
   const checkpoint = new Checkpoint(directory);
   const incarnation = checkpoint.addIncarnation('places', 'uuid', Date.now());
   const states = Array.from({ length: shards }, (_, shard) => checkpoint.addShard(incarnation, shard, 'history'));
+  const before = process.cpuUsage();
   const startedAt = performance.now();
   for (let written = 0, page = 0; written < total; written += pageRows, page++) {
     const state = states[page % shards]!;
@@ -59,8 +61,9 @@ function fill(total: number): Run {
     checkpoint.transaction(false, () => checkpoint.advance(state, next, page + 1));
   }
   const tookMs = performance.now() - startedAt;
+  const { user, system } = process.cpuUsage(before);
   checkpoint.close();
   const { size } = statSync(join(directory, 'checkpoint.db'));
   rmSync(directory, { recursive: true });
-  return { rowsPerSecond: (total / tookMs) * 1000, bytesPerRow: size / total };
+  return { rowsPerSecond: (total / tookMs) * 1000, cpuMicros: (user + system) / total, bytesPerRow: size / total };
 }

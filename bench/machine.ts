@@ -1,9 +1,18 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { cpus, release, totalmem, type as systemName } from 'node:os';
+import { cpus, loadavg, release, totalmem, type as systemName } from 'node:os';
 
 /** What the figures were measured on. */
-export type Machine = { processor: string; memory: string; system: string; node: string; commit: string; date: string };
+export type Machine = {
+  processor: string;
+  memory: string;
+  system: string;
+  node: string;
+  commit: string;
+  date: string;
+  /** Processes that wanted to run, on average over the last five minutes: more than there are processors, and times say little. */
+  load: number;
+};
 
 export function describeMachine(): Machine {
   const all = cpus();
@@ -14,6 +23,7 @@ export function describeMachine(): Machine {
     node: process.version,
     commit: git('rev-parse', '--short', 'HEAD'),
     date: new Date().toISOString().slice(0, 10),
+    load: loadavg()[1]!,
   };
 }
 

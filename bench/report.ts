@@ -2,8 +2,8 @@ import { isMet, type Benchmark, type Goal, type Measure, type Result } from './b
 import { median, show } from './figures.ts';
 import type { Machine } from './machine.ts';
 
-/** A benchmark's last full run, as it is kept between runs: each is measured on the machine and at the commit named beside it. */
-export type Kept = { result: Result; machine: Machine };
+/** A benchmark's last run, as it is kept between runs: measured on the machine and at the commit named beside it. */
+export type Kept = { result: Result; machine: Machine; quick: boolean };
 
 export type Entry = { benchmark: Benchmark; kept: Kept };
 
@@ -26,7 +26,7 @@ export function page(entries: readonly Entry[], plotPath: (name: string) => stri
   ].join('\n');
 }
 
-function section({ benchmark, kept: { result, machine } }: Entry, plotPath: (name: string) => string): string[] {
+function section({ benchmark, kept: { result, machine, quick } }: Entry, plotPath: (name: string) => string): string[] {
   const versions = Object.entries(result.versions ?? {}).map(([name, version]) => `, ${name} ${version}`);
   return [
     '',
@@ -38,8 +38,8 @@ function section({ benchmark, kept: { result, machine } }: Entry, plotPath: (nam
     ...table(['', 'median', 'least', 'highest', ''], result.measures.map(measureRow)),
     ...(result.notes ?? []).flatMap((note) => ['', note]),
     '',
-    `<sub>${machine.date}, commit ${machine.commit}: ${machine.processor}, ${machine.memory}, ${machine.system}, ` +
-      `Node ${machine.node}${versions.join('')}. \`bench/${benchmark.name}.ts\`</sub>`,
+    `<sub>${machine.date}, commit ${machine.commit}: ${machine.processor} at load ${show(machine.load)}, ${machine.memory}, ${machine.system}, ` +
+      `Node ${machine.node}${versions.join('')}. \`bench/${benchmark.name}.ts${quick ? ' --quick' : ''}\`</sub>`,
   ];
 }
 

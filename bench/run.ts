@@ -10,8 +10,8 @@ import { boundText, mark, page, valueText, type Kept } from './report.ts';
 import { openEngines, startEngines, type EnginePair, type Engines } from './stack.ts';
 
 /**
- * `run.ts [--quick] [NAME ...]`: runs benchmarks, each in a process of its own, prints the goals with a mark, and writes docs/benchmarks.md
- * with its plots. With `--quick` they are fewer and small, and nothing is written. Exit code 1 when a goal that is enforced is missed.
+ * `run.ts [--quick [--write]] [NAME ...]`: runs benchmarks, each in a process of its own, prints the goals with a mark, and writes docs/benchmarks.md
+ * with its plots. With `--quick` they are fewer and small, and nothing is written unless `--write` asks for it. Exit code 1 when a goal that is enforced is missed.
  */
 const quickNames = ['spans', 'checkpoint', 'backfill', 'latency', 'start'];
 const names = [...quickNames, 'deletes', 'idle', 'recovery', 'gateway'];
@@ -91,13 +91,13 @@ function readKept(): Record<string, Kept> {
 }
 
 /** Figures of benchmarks that were not run this time stay as they were. */
-async function write(fresh: ReadonlyMap<string, Result>): Promise<void> {
+async function write(fresh: ReadonlyMap<string, Result>, quick: boolean): Promise<void> {
   const machine = describeMachine();
   const kept = readKept();
   mkdirSync(plots, { recursive: true });
   for (const [name, { plots: drawn = [], ...result }] of fresh) {
     for (const { name: plot, svg } of drawn) writeFileSync(join(plots, `${plot}.svg`), svg);
-    kept[name] = { machine, result: { ...result, plots: drawn.map((plot) => ({ name: plot.name, svg: '' })) } };
+    kept[name] = { machine, quick, result: { ...result, plots: drawn.map((plot) => ({ name: plot.name, svg: '' })) } };
   }
   writeFileSync(keptFile, `${JSON.stringify(kept, null, 1)}\n`);
   const entries = [];
@@ -117,7 +117,7 @@ function printGoals(goals: readonly Goal[]): void {
   }
 }
 
-async function main(wanted: readonly string[], quick: boolean): Promise<boolean> {
+async function main(wanted: readonly string[], quick: boolean, writes: boolean): Promise<boolean> {
   const unknown = wanted.filter((name) => !names.includes(name));
   if (unknown.length > 0) throw new Error(`no benchmark is called ${unknown.join(', ')}; there are ${names.join(', ')}`);
   const results = new Map<string, Result>();
@@ -133,18 +133,22 @@ async function main(wanted: readonly string[], quick: boolean): Promise<boolean>
   const goals = [...results.values()].flatMap((result) => result.goals);
   printGoals(goals);
   for (const failure of failures) process.stderr.write(`✗ ${failure}\n`);
-  if (!quick && results.size > 0) await write(results);
+  if (writes && results.size > 0) await write(results, quick);
   return failures.length === 0 && goals.every((goal) => !goal.enforced || isMet(goal));
 }
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { quick: { type: 'boolean', default: false }, alone: { type: 'boolean', default: false } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
+    alone: { type: 'boolean', default: false },
+  },
 });
 if (values.alone) await measureHere(positionals[0] ?? '', values.quick);
 else {
   try {
-    if (!(await main(positionals, values.quick))) process.exitCode = 1;
+    if (!(await main(positionals, values.quick, values.write || !values.quick))) process.exitCode = 1;
   } catch (error) {
     process.stderr.write(`${describeError(error)}\n`);
     process.exitCode = 1;

@@ -152,20 +152,22 @@ function checked(draft: Draft): ChangeEvent {
   if (op === 'delete' && documents > 0) throw foreign('a delete has a "source"');
   if (op !== 'delete' && documents !== 1) throw foreign('it has no "source", or two');
   if (source !== undefined && source[0] !== 0x7b) throw foreign('its "source" is not an object');
-  return {
+  const { seq_no = 0, primary_term = 0, ts = 0, routing, extra } = draft;
+  const event: ChangeEvent = {
     tenant,
     index,
     id,
     op: op as DocumentOperation,
     version,
-    seqNo: draft.seq_no ?? 0,
-    primaryTerm: draft.primary_term ?? 0,
-    ts: draft.ts ?? 0,
-    ...(draft.routing === undefined ? {} : { routing: draft.routing }),
-    ...(source === undefined ? {} : { source }),
-    ...(sourceRef === undefined ? {} : { sourceRef }),
-    ...(draft.extra === undefined ? {} : { extra: draft.extra }),
+    seqNo: seq_no,
+    primaryTerm: primary_term,
+    ts,
   };
+  if (routing !== undefined) event.routing = routing;
+  if (source !== undefined) event.source = source;
+  if (sourceRef !== undefined) event.sourceRef = sourceRef;
+  if (extra !== undefined) event.extra = extra;
+  return event;
 }
 
 /** Every envelope of an uncompressed frame, in order. Blank lines are passed over. */

@@ -121,7 +121,9 @@ export async function openPayload(message: Message): Promise<Uint8Array> {
   }
   try {
     const bytes = openedBytes(message.payload);
-    const options = { maxOutputLength: openedBytesMax, chunkSize: Math.min(Math.max(bytes ?? 0, chunkBytesMin), chunkBytesMax) };
+    // A byte more than is needed: zlib takes another chunk where one is exactly full.
+    const chunkSize = Math.min(Math.max(bytes ?? 0, chunkBytesMin), chunkBytesMax) + 1;
+    const options = { maxOutputLength: openedBytesMax, chunkSize };
     const here = bytes !== undefined && bytes <= hereBytesMax;
     return here ? zstdDecompressSync(message.payload, options) : await decompress(message.payload, options);
   } catch (error) {

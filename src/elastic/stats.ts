@@ -92,13 +92,17 @@ function readStats(answer: StatsJson, wantedIndices: ReadonlySet<string>): Shard
   return { indices, failed, failures };
 }
 
-/** Undefined for a copy that is still recovering: it has no numbers yet. */
+/**
+ * Undefined for a copy that is not started: it has no numbers yet, or, while it replays its translog, numbers that are lower than what it
+ * has acknowledged before.
+ */
 function primaryShard({ routing, seq_no: seqNo, commit, refresh }: ShardJson): PrimaryShard | undefined {
   const historyUuid = commit?.user_data?.history_uuid;
-  if (routing?.node === undefined || seqNo?.global_checkpoint === undefined || historyUuid === undefined) return undefined;
+  if (routing?.state !== 'STARTED' && routing?.state !== 'RELOCATING') return undefined;
+  if (routing.node === undefined || seqNo?.global_checkpoint === undefined || historyUuid === undefined) return undefined;
   return {
     node: routing.node,
-    state: routing.state ?? '',
+    state: routing.state,
     globalCheckpoint: seqNo.global_checkpoint,
     localCheckpoint: seqNo.local_checkpoint ?? -1,
     maxSeqNo: seqNo.max_seq_no ?? -1,

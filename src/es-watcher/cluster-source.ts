@@ -75,6 +75,7 @@ export class ClusterSource implements ChangeSource {
   #kicked = new AbortController();
   #polledAt = 0;
   #failing: unknown;
+  #unwritable: GatewayError | undefined;
 
   constructor(settings: ClusterSourceSettings, parts: ClusterSourceParts, events: ClusterSourceEvents = {}) {
     this.#settings = settings;
@@ -94,8 +95,15 @@ export class ClusterSource implements ChangeSource {
       now: parts.now,
       signal: this.#stopping.signal,
       noteStored: (sequence) => parts.noteStored(sequence),
-      onProgress: () => this.#kicked.abort(),
-      onTrouble: (index, shard, error) => events.onTrouble?.(`${index}[${shard}]`, error),
+      onProgress: () => {
+        this.#unwritable = undefined;
+        this.#kicked.abort();
+      },
+      onTrouble: (index, shard, error) => {
+        // A checkpoint that cannot be written stops every index.
+        if (error instanceof GatewayError && error.code.startsWith('CHECKPOINT_')) this.#unwritable = error;
+        events.onTrouble?.(`${index}[${shard}]`, error);
+      },
       onRecovered: (index, shard) => events.onRecovered?.(`${index}[${shard}]`),
       onRefresh: (index, tookMs) => events.onRefresh?.(index, tookMs),
       onPage: (index, documents, bytes) => events.onPage?.(index, documents, bytes),
@@ -124,7 +132,7 @@ export class ClusterSource implements ChangeSource {
 
   /** For readiness: what keeps the source from doing its work. */
   get trouble(): unknown {
-    return this.#failing;
+    return this.#failing ?? this.#unwritable;
   }
 
   get polledAt(): number {

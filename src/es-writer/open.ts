@@ -1,6 +1,6 @@
 import { describeError, GatewayError, isTransient } from '../core/errors.ts';
-import type { ChangeEvent } from '../core/event.ts';
-import { openFrame } from '../core/frame.ts';
+import { decodeEnvelopes } from '../core/envelope.ts';
+import type { ChangeEvent, SourceReference } from '../core/event.ts';
 import type { Message, Refusal } from '../core/strategy.ts';
 import type { DocumentReader } from '../jetstream/index.ts';
 
@@ -15,31 +15,50 @@ export type WriteItem = {
   refusal?: Refusal;
 };
 
-/** Counted for an item beside its document: measured, with the objects that describe it and its place in the queues. */
-const itemBytes = 1024;
+/** Counted for an item beside its document: what describes it takes 1 KB, and as much again until it is collected (measured). */
+const itemBytes = 2048;
 
 export function bytesOf({ event }: WriteItem): number {
   return itemBytes + event.id.length + (event.source?.length ?? 0);
 }
 
 /**
- * The changes of a message, with the documents that were too large for it fetched from the object store. Throws what `openFrame` throws,
- * and NATS_* (transient) when the object store cannot be asked; a document that is gone makes its change unwritable, and only that.
+ * The changes in a message's payload, with the documents that were too large for it fetched from the object store. Throws what
+ * `decodeEnvelopes` throws, and NATS_* (transient) when the object store cannot be asked; a document that is gone makes its change
+ * unwritable, and only that.
  */
-export async function openItems(message: Message, documents: DocumentReader, freshAt: number): Promise<WriteItem[]> {
+export async function openItems(
+  message: Message,
+  payload: Uint8Array,
+  documents: DocumentReader,
+  freshAt: number,
+): Promise<WriteItem[]> {
   const items: WriteItem[] = [];
-  for (const event of await openFrame(message)) items.push({ message, freshAt, ...(await withDocument(event, documents)) });
+  for (const event of decodeEnvelopes(payload)) {
+    const item: WriteItem = { event, message, freshAt };
+    if (event.sourceRef !== undefined) await fetchDocument(item, event.sourceRef, documents);
+    items.push(item);
+  }
   return items;
 }
 
-async function withDocument(event: ChangeEvent, documents: DocumentReader): Promise<{ event: ChangeEvent; refusal?: Refusal }> {
-  const { sourceRef, ...rest } = event;
-  if (sourceRef === undefined) return { event };
+async function fetchDocument(item: WriteItem, reference: SourceReference, documents: DocumentReader): Promise<void> {
   try {
-    return { event: { ...rest, source: await documents.get(sourceRef) } };
+    const event: ChangeEvent = { ...item.event, source: await documents.get(reference) };
+    delete event.sourceRef;
+    item.event = event;
   } catch (error) {
     if (isTransient(error)) throw error;
     const type = error instanceof GatewayError ? error.code : 'DOCUMENT_UNREADABLE';
-    return { event, refusal: { status: 0, type, reason: describeError(error) } };
+    item.refusal = { status: 0, type, reason: describeError(error) };
   }
+}
+
+/**
+ * Gives the memory of an opened frame back at once. V8 counts it, but lets tens of megabytes pile up before it collects them. Every view of
+ * it is empty from then on; a buffer that shares its memory with others is left alone.
+ */
+export function freeMemory(bytes: Uint8Array): void {
+  const { buffer } = bytes;
+  if (buffer instanceof ArrayBuffer && bytes.byteOffset === 0 && buffer.byteLength - bytes.byteLength <= 1) buffer.transfer(0);
 }

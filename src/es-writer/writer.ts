@@ -1,4 +1,5 @@
 import { pause } from '../core/backoff.ts';
+import { openPayload } from '../core/frame.ts';
 import { Pump, type PumpLimits, type PumpStages } from '../core/pump.ts';
 import type { Message } from '../core/strategy.ts';
 import { GcDeletes } from '../elastic/index.ts';
@@ -11,7 +12,7 @@ import type { Drops } from './drops.ts';
 import { IndexNames } from '../core/index-names.ts';
 import { Intake } from './intake.ts';
 import { Observer } from './observer.ts';
-import { bytesOf, openItems, type WriteItem } from './open.ts';
+import { bytesOf, freeMemory, openItems, type WriteItem } from './open.ts';
 import { type Kit, openDrops, openTarget } from './parts.ts';
 import { connectPeers, type Peers } from './peers.ts';
 
@@ -29,7 +30,8 @@ export class EsWriter {
   readonly #drops: Drops;
   readonly #pump: Pump<WriteItem>;
   readonly #names: IndexNames;
-  readonly #captured = new WeakMap<Message, number>();
+  /** What is to be done and told when a message is settled. */
+  readonly #opened = new WeakMap<Message, { payload: Uint8Array; captured: number }>();
   readonly #stopping = new AbortController();
 
   /** Makes what is missing: the stream, the consumer, the stream of dead letters. Throws STREAM_*, CONSUMER_SHAPE, NATS_*, ES_*. */
@@ -95,7 +97,7 @@ export class EsWriter {
       onRetry: (items) => observer.retried(items),
       onBlocked: (error) => observer.trouble('target', error),
       onDeadLetter: (refusal) => observer.deadLetter(refusal),
-      onSettled: (message) => observer.settled(this.#captured.get(message) ?? 0),
+      onSettled: (message) => this.#settled(message),
     });
     metrics.beforeScrape(() => observer.measure(this.#pump.stats, source.outstanding, letters.trouble !== undefined));
   }
@@ -194,8 +196,9 @@ export class EsWriter {
     return {
       source: intake,
       open: async (message) => {
-        const items = await openItems(message, documents, intake.firstDelivered(message));
-        this.#captured.set(message, items[0]?.event.ts ?? 0);
+        const payload = await openPayload(message);
+        const items = await openItems(message, payload, documents, intake.firstDelivered(message));
+        this.#opened.set(message, { payload, captured: items[0]?.event.ts ?? 0 });
         return items;
       },
       bytesOf,
@@ -213,6 +216,13 @@ export class EsWriter {
         await this.#letters.keep({ is: 'change', event, targetIndex }, message, refusal);
       },
     };
+  }
+
+  #settled(message: Message): void {
+    const opened = this.#opened.get(message);
+    this.#observer.settled(opened?.captured ?? 0);
+    // Nobody looks at its documents any more.
+    if (opened !== undefined && opened.payload !== message.payload) freeMemory(opened.payload);
   }
 
   async #watchLag(): Promise<void> {

@@ -169,7 +169,7 @@ test('no bytes make it crash', () => {
 });
 
 test('large nonsense is refused in linear time', () => {
-  const count = 2_000_000;
+  const count = 300_000;
   const nonsense: Record<string, string> = {
     'blank lines': '\n'.repeat(count),
     'white space before one letter': `${' \n'.repeat(count)}x`,

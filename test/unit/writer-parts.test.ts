@@ -10,7 +10,7 @@ import { encodeLetter, type Undeliverable } from '../../src/jetstream/dead-lette
 import { Drops, type DropsParts } from '../../src/es-writer/drops.ts';
 import { IndexNames } from '../../src/core/index-names.ts';
 import { Intake } from '../../src/es-writer/intake.ts';
-import { openItems } from '../../src/es-writer/open.ts';
+import { freeMemory, openItems } from '../../src/es-writer/open.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
 import { until } from '../support/until.ts';
 
@@ -129,7 +129,7 @@ test('documents too large for a message are fetched; one that is gone is refused
   const { source: _, ...bare } = event;
   const reference = { bucket: 'es-documents-X', name: 'n', bytes: 2 };
   const frame = messageOf(Buffer.concat([encodeEnvelope({ ...bare, id: 'large', sourceRef: reference }), encodeEnvelope(event)]));
-  const found = await openItems(frame, { get: () => Promise.resolve(Buffer.from('{}')) }, 5);
+  const found = await openItems(frame, frame.payload, { get: () => Promise.resolve(Buffer.from('{}')) }, 5);
   assert.deepEqual(
     found.map((item) => [item.event.id, Buffer.from(item.event.source!).toString(), item.freshAt]),
     [
@@ -139,14 +139,14 @@ test('documents too large for a message are fetched; one that is gone is refused
   );
   assert.ok(found.every((item) => item.event.sourceRef === undefined));
   const missing = new GatewayError('DOCUMENT_MISSING', 'not there');
-  const gone = await openItems(frame, { get: () => Promise.reject(missing) }, 5);
+  const gone = await openItems(frame, frame.payload, { get: () => Promise.reject(missing) }, 5);
   assert.deepEqual(
     gone.map((item) => item.refusal?.type),
     ['DOCUMENT_MISSING', undefined],
   );
   assert.deepEqual(gone[0]!.event.sourceRef, reference);
   const away = new GatewayError('NATS_UNREACHABLE', 'away', { transient: true });
-  await assert.rejects(openItems(frame, { get: () => Promise.reject(away) }, 5), away);
+  await assert.rejects(openItems(frame, frame.payload, { get: () => Promise.reject(away) }, 5), away);
 });
 
 test('the intake takes what comes at once, extends its time, and gives back what nobody took', async () => {
@@ -315,4 +315,14 @@ test('drops that wait when the program stops are given back', async () => {
   const { settled } = await deliver(drops, drop('orders'), 10);
   await drops.stop();
   assert.equal(settled.at(-1), 'retryLater');
+});
+
+test('memory that is given back is empty, and shared memory is left alone', () => {
+  const own = Buffer.from(new ArrayBuffer(100_000));
+  const view = own.subarray(10, 20);
+  freeMemory(own);
+  assert.equal(view.length, 0);
+  const shared = Buffer.from(new ArrayBuffer(100_000)).subarray(0, 50_000);
+  freeMemory(shared);
+  assert.equal(shared.length, 50_000);
 });
