@@ -2,7 +2,7 @@
 NODE := scripts/node.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer clean
+.PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer run-gateway-embedded clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -44,6 +44,9 @@ run-watcher: setup ## run es-watcher against that stack (ARGS="--log-level debug
 
 run-writer: setup ## run es-writer against that stack (ARGS=...)
 	@settings=$$($(NODE) scripts/dev.ts env writer) && eval "$$settings" && exec bin/es-writer $(ARGS)
+
+run-gateway-embedded: setup ## run nats-gateway with a NATS server of its own, on 127.0.0.1:4222 (ARGS="--exclude-patterns 'secret-*'")
+	@settings=$$($(NODE) scripts/dev.ts env gateway) && eval "$$settings" && exec bin/nats-gateway --embedded $(ARGS)
 
 clean: ## stop that stack and remove its data; installed servers stay
 	@$(NODE) scripts/dev.ts clean

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError, GatewayError } from '../src/core/errors.ts';
 import { provision } from './provision.ts';
-import { cacheDir, withLock } from './provision/cache.ts';
+import { cacheDir, install, withLock } from './provision/cache.ts';
+import { natsRecipe } from './provision/nats.ts';
 import { isAlive, isFree, startElasticsearch, startNats, startOpenSearch, type Server } from './servers.ts';
 
-/** The development stack: `dev.ts up`, `down`, `clean`, and `env watcher|writer` for shell assignments that point a program at it. */
+/** The development stack: `dev.ts up`, `down`, `clean`, and `env watcher|writer|gateway` for shell assignments that point a program at it. */
 type Part = { name: string; url: string; port: number; pid: number; group: number; dataDir: string };
 
 const PARTS = [
@@ -102,15 +103,28 @@ async function end(part: Part): Promise<void> {
   }
 }
 
-/** Shell assignments for a program; what the caller has set himself goes first. */
-function environment(program: string): void {
+/** Shell assignments for a program; what the caller has set himself goes first. The gateway brings its own server and needs no stack. */
+async function environment(program: string): Promise<void> {
+  if (program === 'gateway') {
+    const binary = join(await install(natsRecipe), 'nats-server');
+    print({
+      NATS_BINARY: binary,
+      STORE_DIR: cacheDir('dev', 'gateway'),
+      NATS_LISTEN: '127.0.0.1:4222',
+      ADMIN_LISTEN: '127.0.0.1:8080',
+    });
+    return;
+  }
   const stack = read();
   const nats = stack.nats;
   const search = stack[program === 'watcher' ? 'elasticsearch/8.19' : 'opensearch/2.19'];
   if (!isOurs(nats) || !isOurs(search)) {
     throw new GatewayError('DEV_STACK_DOWN', 'the development stack is not running', { hint: 'start it with: make dev-up' });
   }
-  const values = { ES_HOSTS: search.url, NATS_URL: nats.url, CHECKPOINT_PATH: cacheDir('dev', 'checkpoint') };
+  print({ ES_HOSTS: search.url, NATS_URL: nats.url, CHECKPOINT_PATH: cacheDir('dev', 'checkpoint') });
+}
+
+function print(values: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(values)) process.stdout.write(`export ${name}="\${${name}:-${value}}"\n`);
 }
 
@@ -126,8 +140,8 @@ try {
     await withLock('dev', up, (holder) => process.stdout.write(`waiting for another dev-up or dev-down (${holder})\n`));
   else if (command === 'down') await withLock('dev', down);
   else if (command === 'clean') await withLock('dev', clean);
-  else if (command === 'env') environment(argument);
-  else throw new Error('usage: dev.ts up | down | clean | env watcher|writer');
+  else if (command === 'env') await environment(argument);
+  else throw new Error('usage: dev.ts up | down | clean | env watcher|writer|gateway');
 } catch (error) {
   process.stderr.write(`${describeError(error)}\n`);
   process.exitCode = 1;

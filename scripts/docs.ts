@@ -2,6 +2,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { watcherSettings } from '../src/es-watcher/config.ts';
 import { watcherMetrics } from '../src/es-watcher/metrics.ts';
+import { gatewaySettings } from '../src/nats-gateway/config.ts';
+import { gatewayMetrics } from '../src/nats-gateway/metrics.ts';
 import { writerSettings } from '../src/es-writer/config.ts';
 import { writerMetrics } from '../src/es-writer/metrics.ts';
 import { Metrics } from '../src/service/metrics.ts';
@@ -16,8 +18,8 @@ import { metricsPage } from './docs/metrics.ts';
  * fails when one of them is stale.
  */
 const ROOT = join(import.meta.dirname, '..');
-const SCHEMAS = [watcherSettings, writerSettings] as unknown as Schema[];
-const METRICS = { 'es-watcher': watcherMetrics, 'es-writer': writerMetrics };
+const SCHEMAS = [watcherSettings, gatewaySettings, writerSettings] as unknown as Schema[];
+const METRICS = { 'es-watcher': watcherMetrics, 'nats-gateway': gatewayMetrics, 'es-writer': writerMetrics };
 
 function pages(): Map<string, string> {
   const metrics = Object.entries(METRICS).map(([program, define]) => {

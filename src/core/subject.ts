@@ -9,7 +9,7 @@ const unsafe = /[.*>%\s\p{Cc}]/gu;
 const operations = new Set<string>(['index', 'update', 'delete', 'drop']);
 
 /** What a subject can say: an operation on documents, or `drop`, the end of a whole index. */
-type SubjectOperation = DocumentOperation | 'drop';
+export type SubjectOperation = DocumentOperation | 'drop';
 
 export type ChangeSubject = { tenant: string; index: string; operation: SubjectOperation };
 

@@ -10,7 +10,7 @@ import {
   refresh,
   shardStats,
 } from '../elastic/index.ts';
-import { streamIdentity } from '../jetstream/index.ts';
+import { changeStreamFor, streamIdentity } from '../jetstream/index.ts';
 import type { Log } from '../service/log.ts';
 import type { CheckReport } from '../service/run.ts';
 import type { WatcherSettings } from './config.ts';
@@ -36,10 +36,11 @@ export async function checkWatcher(settings: WatcherSettings, log: Log): Promise
       true,
       `source       ${server.distribution} ${server.version.text}, cluster ${server.clusterName} (${server.clusterUuid})`,
     );
-    const stream = await streamIdentity(link, settings.stream);
+    const name = await changeStreamFor(link, settings.stream);
+    const stream = await streamIdentity(link, name);
     report.say(
       true,
-      `stream       ${settings.stream} on ${link.server}: ${stream === undefined ? 'will be made' : `there, last sequence ${stream.lastSeq}`}`,
+      `stream       ${name} on ${link.server}: ${stream === undefined ? 'will be made' : `there, last sequence ${stream.lastSeq}`}`,
     );
     const found = await createIndexDirectory(client, parseIndexPatterns(settings.indexPatterns.join(','))).read();
     await checkPermissions(report, client, found, settings.refresh === 'force');

@@ -1,5 +1,6 @@
 import { GatewayError } from '../core/errors.ts';
 import {
+  changeStreamFor,
   type Documents,
   ensureChangeStream,
   type NatsLink,
@@ -47,7 +48,9 @@ export class Session {
   readonly #failed: Promise<never>;
 
   /** Makes the stream where there is none, and puts the checkpoint back where the stream has lost something. */
-  static async open(settings: WatcherSettings, parts: SessionParts, events: SessionEvents): Promise<Session> {
+  static async open(given: WatcherSettings, parts: SessionParts, events: SessionEvents): Promise<Session> {
+    // Where a gateway stands between, the stream of that name is its output, and changes go to the one before it (D5).
+    const settings = { ...given, stream: await changeStreamFor(parts.link, given.stream) };
     const ensured = await ensureChangeStream(parts.link, {
       name: settings.stream,
       replicas: settings.streamReplicas,
@@ -135,7 +138,7 @@ export class Session {
       await Promise.race([this.#pump(), this.#failed]);
     } catch (error) {
       this.#sink.abort(error instanceof GatewayError ? error : streamLost(this.#settings.stream));
-      throw error;
+      throw (await this.#movedTo()) ?? error;
     } finally {
       for (const timer of this.#timers) clearInterval(timer);
       await this.source.stop();
@@ -146,6 +149,16 @@ export class Session {
 
   async stop(): Promise<void> {
     await this.source.stop();
+  }
+
+  /** A gateway has made the stream its output while we published to it: the next session finds the one that takes changes now. */
+  async #movedTo(): Promise<GatewayError | undefined> {
+    const { stream } = this.#settings;
+    const now = await changeStreamFor(this.#parts.link, stream).catch(() => stream);
+    if (now === stream) return undefined;
+    return new GatewayError('STREAM_MOVED', `stream ${stream} is now the output of a gateway; changes go to ${now}`, {
+      transient: true,
+    });
   }
 
   async #pump(): Promise<void> {

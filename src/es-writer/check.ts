@@ -5,7 +5,7 @@ import { examineStream, type NatsLink, natsFailure, type StreamIdentity, streamI
 import type { Log } from '../service/log.ts';
 import type { CheckReport } from '../service/run.ts';
 import type { WriterSettings } from './config.ts';
-import { IndexNames } from './index-names.ts';
+import { IndexNames } from '../core/index-names.ts';
 import { connectPeers, type Peers } from './peers.ts';
 
 /** Indices of the stream that are listed; of the others only their number. */

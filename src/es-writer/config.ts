@@ -4,7 +4,7 @@ import { bytes, duration, integer, listOf, text } from '../service/kinds.ts';
 import { natsRule, natsSettings } from '../service/nats-settings.ts';
 import { defineSettings, group, setting, type SettingsOf } from '../service/settings.ts';
 import { streamName } from '../service/stream-name.ts';
-import { renameRule } from './rename-rule.ts';
+import { renameRule } from '../service/rename-rule.ts';
 
 export const writerSettings = defineSettings(
   'es-writer',

@@ -4,8 +4,8 @@ import { describeError, GatewayError } from '../core/errors.ts';
 import type { IndexDrop } from '../core/event.ts';
 import type { Delivery, Message, Refusal } from '../core/strategy.ts';
 import { type ElasticClient, ElasticError, indexPath } from '../elastic/index.ts';
-import type { Undeliverable } from './dead-letter.ts';
-import type { IndexNames } from './index-names.ts';
+import type { Undeliverable } from '../jetstream/index.ts';
+import type { IndexNames } from '../core/index-names.ts';
 
 export type DropsParts = {
   client: ElasticClient;

@@ -1,10 +1,8 @@
 import { BulkWriter, type GcDeletes } from '../elastic/index.ts';
-import { scanSubject } from '../jetstream/index.ts';
-import { acknowledgedBefore } from './acknowledged.ts';
+import { acknowledgedBefore, type DeadLetters, scanSubject } from '../jetstream/index.ts';
 import type { WriterSettings } from './config.ts';
-import type { DeadLetters } from './dead-letters.ts';
 import { Drops } from './drops.ts';
-import type { IndexNames } from './index-names.ts';
+import type { IndexNames } from '../core/index-names.ts';
 import { LateWrites } from './late.ts';
 import type { Observer } from './observer.ts';
 import type { Peers } from './peers.ts';

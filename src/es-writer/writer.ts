@@ -3,14 +3,13 @@ import { openPayload } from '../core/frame.ts';
 import { Pump, type PumpLimits, type PumpStages } from '../core/pump.ts';
 import type { Message } from '../core/strategy.ts';
 import { GcDeletes } from '../elastic/index.ts';
-import { ensureChangeStream, type JetStreamSource, openSource, readDocuments } from '../jetstream/index.ts';
+import { DeadLetters, ensureChangeStream, type JetStreamSource, openSource, readDocuments } from '../jetstream/index.ts';
 import type { Probes } from '../service/admin.ts';
 import type { Log } from '../service/log.ts';
 import type { Metrics } from '../service/metrics.ts';
 import type { WriterSettings } from './config.ts';
-import { DeadLetters } from './dead-letters.ts';
 import type { Drops } from './drops.ts';
-import { IndexNames } from './index-names.ts';
+import { IndexNames } from '../core/index-names.ts';
 import { Intake } from './intake.ts';
 import { Observer } from './observer.ts';
 import { bytesOf, freeMemory, openItems, type WriteItem } from './open.ts';
@@ -43,6 +42,7 @@ export class EsWriter {
       const observer = new Observer(log, metrics);
       const made = await ensureChangeStream(link, {
         name: settings.stream,
+        readOnly: true,
         replicas: settings.streamReplicas,
         ...(settings.streamMaxBytes === undefined ? {} : { maxBytes: settings.streamMaxBytes }),
       });

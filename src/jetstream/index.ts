@@ -1,7 +1,9 @@
 /** NATS JetStream: streams of changes as MessageSink and MessageSource, and what belongs to running them. */
-export { firstSequence } from './api.ts';
+export { acknowledgedBefore } from './acknowledged.ts';
 export { systemClock, type Clock } from './clock.ts';
-export { connectNats, type NatsLink } from './connect.ts';
+export { connectNats, type ConnectOptions, type NatsLink, type NatsSettings } from './connect.ts';
+export type { Undeliverable } from './dead-letter.ts';
+export { DeadLetters } from './dead-letters.ts';
 export { bucketName, openDocuments, readDocuments, type DocumentReader, type Documents } from './documents.ts';
 export { natsFailure } from './failures.ts';
 export { natsSettingsOf } from './from-settings.ts';
@@ -13,9 +15,13 @@ export { openSource } from './source.ts';
 export type { JetStreamSource, SourceLag } from './source-settings.ts';
 export { openSpace, type StreamSpace } from './space.ts';
 export {
+  changeStreamFor,
+  type EnsuredStream,
   ensureChangeStream,
   ensureDeadLetterStream,
+  ensureOutputStream,
   examineStream,
+  rawStreamOf,
   streamIdentity,
   type StreamIdentity,
   type StreamSettings,

@@ -4,11 +4,13 @@ import { GatewayError } from '../core/errors.ts';
 import type { NatsLink } from './connect.ts';
 import { apiCode, apiErrorCode, natsFailure } from './failures.ts';
 import { checkShape } from './stream-shape.ts';
-import { checkName, overlaps } from './subjects.ts';
+import { checkName, covers, overlaps } from './subjects.ts';
 
 export type StreamSettings = {
   name: string;
   subjects?: readonly string[];
+  /** It is only read from: an existing stream may have other subjects. */
+  readOnly?: boolean;
   /** Byte limit as the user set it; without it, one that the account allows is chosen for a new stream, and an existing one's is kept. */
   maxBytes?: number;
   replicas?: number;
@@ -31,6 +33,7 @@ export type EnsuredStream = {
   warnings: readonly string[];
 };
 
+const changeSubjects = 'es.>';
 const gibibyte = 2 ** 30;
 const changeBytes = 10 * gibibyte;
 const deadLetterBytes = gibibyte;
@@ -39,7 +42,7 @@ const duplicateWindowMs = 120_000;
 
 /** Makes or adopts the stream of changes (subjects `es.>`). Throws STREAM_SHAPE, STREAM_OVERLAP, STREAM_SPACE, NATS_*, JETSTREAM_*. */
 export function ensureChangeStream(link: NatsLink, settings: StreamSettings): Promise<EnsuredStream> {
-  return ensure(link, { subjects: ['es.>'], ...settings }, changeBytes, 'Changes of a search cluster');
+  return ensure(link, { subjects: [changeSubjects], ...settings }, changeBytes, 'Changes of a search cluster');
 }
 
 /** Makes or adopts the stream of dead letters (subjects `dlq.es.>`). Errors as for the stream of changes. */
@@ -48,8 +51,65 @@ export function ensureDeadLetterStream(link: NatsLink, settings: StreamSettings)
 }
 
 /**
+ * Makes or adopts a stream that takes what is published below `prefix` and stores it under the subjects `es.>`, so that it can stand on one
+ * server beside the stream of changes. A stream that takes `es.>` itself is turned into one while it is empty. Throws STREAM_TAKEN, and
+ * what `ensureChangeStream` throws.
+ */
+export async function ensureOutputStream(link: NatsLink, prefix: string, settings: StreamSettings): Promise<EnsuredStream> {
+  const wanted = { ...settings, subjects: [`${prefix}.${changeSubjects}`] };
+  const transform = { src: `${prefix}.${changeSubjects}`, dest: changeSubjects };
+  const existing = await findStream(link, settings.name);
+  if (existing !== undefined && takesChanges(existing)) {
+    checkShape(existing, [changeSubjects]);
+    if (existing.state.messages > 0) throw taken(existing);
+    try {
+      await link.manager.streams.update(settings.name, { subjects: wanted.subjects, subject_transform: transform });
+    } catch (error) {
+      throw natsFailure(error, `changing the subjects of stream ${settings.name}`);
+    }
+  }
+  return ensure(link, { ...wanted, transform }, changeBytes, 'Changes of a search cluster, as a gateway passes them on');
+}
+
+function taken(info: StreamInfo): GatewayError {
+  const { name } = info.config;
+  return new GatewayError(
+    'STREAM_TAKEN',
+    `stream ${name} takes ${changeSubjects} itself and holds ${info.state.messages} messages: the gateway cannot make it its output`,
+    {
+      hint:
+        `either let its consumers finish, stop the watcher, empty it (nats stream purge ${name}) and start the gateway before the watcher;` +
+        ` or leave it as it is: --upstream-stream ${name} --downstream-stream ES_FILTERED, and es-writer --stream ES_FILTERED`,
+    },
+  );
+}
+
+function takesChanges(info: StreamInfo): boolean {
+  return (info.config.subjects ?? []).some((pattern) => covers(pattern, changeSubjects));
+}
+
+/**
+ * The stream that a publisher of changes is to use where it was told `name`: another one if `name` is the output of a gateway on this
+ * server, which takes only what the gateway lets through. That is the stream that takes `es.>`, by default `{name}_RAW`.
+ */
+export async function changeStreamFor(link: NatsLink, name: string): Promise<string> {
+  const info = await findStream(link, name);
+  if (info === undefined || takesChanges(info) || info.config.subject_transform?.dest !== changeSubjects) return name;
+  try {
+    for await (const found of link.manager.streams.names(changeSubjects)) if (found !== name) return found;
+    return rawStreamOf(name);
+  } catch (error) {
+    throw natsFailure(error, `looking for the stream that takes ${changeSubjects}`);
+  }
+}
+
+export function rawStreamOf(name: string): string {
+  return `${name}_RAW`;
+}
+
+/**
  * What `ensureChangeStream` and `ensureDeadLetterStream` would find, and nothing changed; undefined where they would make a stream. Throws
- * what they would throw.
+ * what they would throw. A stream of changes may have any subjects, as it is to be read.
  */
 export async function examineStream(
   link: NatsLink,
@@ -58,7 +118,7 @@ export async function examineStream(
 ): Promise<{ identity: StreamIdentity; warnings: readonly string[] } | undefined> {
   const subjects = [of === 'changes' ? 'es.>' : 'dlq.es.>'];
   const info = await findStream(link, name);
-  if (info !== undefined) return { identity: identityOf(info), warnings: checkShape(info, subjects) };
+  if (info !== undefined) return { identity: identityOf(info), warnings: checkShape(info, of === 'changes' ? [] : subjects) };
   await refuseOverlap(link, { name, subjects });
   return undefined;
 }
@@ -82,7 +142,8 @@ function identityOf(info: StreamInfo): StreamIdentity {
   return { name: info.config.name, created: info.created, firstSeq: info.state.first_seq, lastSeq: info.state.last_seq };
 }
 
-type Wanted = StreamSettings & { subjects: readonly string[] };
+/** `transform` turns the subjects that the stream takes into those that it stores. */
+type Wanted = StreamSettings & { subjects: readonly string[]; transform?: { src: string; dest: string } };
 
 async function ensure(link: NatsLink, wanted: Wanted, defaultBytes: number, description: string): Promise<EnsuredStream> {
   checkName(wanted.name, '--stream (STREAM)');
@@ -101,7 +162,7 @@ async function ensure(link: NatsLink, wanted: Wanted, defaultBytes: number, desc
 }
 
 async function adopt(link: NatsLink, wanted: Wanted, info: StreamInfo): Promise<EnsuredStream> {
-  const warnings = checkShape(info, wanted.subjects);
+  const warnings = checkShape(info, wanted.readOnly === true ? [] : wanted.subjects);
   const changes: Partial<StreamConfig> = {};
   if (wanted.maxBytes !== undefined && wanted.maxBytes !== info.config.max_bytes) changes.max_bytes = wanted.maxBytes;
   if (wanted.replicas !== undefined && wanted.replicas !== info.config.num_replicas) changes.num_replicas = wanted.replicas;
@@ -131,6 +192,7 @@ async function create(link: NatsLink, wanted: Wanted, defaultBytes: number, desc
       num_replicas: wanted.replicas ?? 1,
       duplicate_window: nanos(duplicateWindowMs),
       allow_direct: true,
+      ...(wanted.transform === undefined ? {} : { subject_transform: wanted.transform }),
     }),
   );
   return { identity: identityOf(made), was: 'created', maxBytes, warnings: [] };

@@ -20,6 +20,8 @@ export type AdminOptions = {
   listen: Exclude<ListenAddress, 'off'>;
   probes: Probes;
   metrics: Metrics;
+  /** Added before the routes that every program has: its hooks hold for those too. */
+  routes?: (app: FastifyInstance) => void;
 };
 
 export type Admin = { address: string; close(): Promise<void> };
@@ -31,6 +33,7 @@ export type Admin = { address: string; close(): Promise<void> };
 export async function startAdmin(options: AdminOptions): Promise<Admin> {
   const { fastify } = await import('fastify');
   const app = fastify({ logger: false, forceCloseConnections: true });
+  options.routes?.(app);
   adminRoutes(app, options);
   try {
     await app.listen({ host: options.listen.host, port: options.listen.port });
@@ -43,7 +46,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
 }
 
 /** The routes alone, for a program with an HTTP server of its own. */
-function adminRoutes(app: FastifyInstance, { program, version, probes, metrics }: Omit<AdminOptions, 'listen'>): void {
+function adminRoutes(app: FastifyInstance, { program, version, probes, metrics }: Omit<AdminOptions, 'listen' | 'routes'>): void {
   app.get('/health', async (_request, reply) => {
     const [failing, waiting] = [probes.live(), probes.ready()];
     const status = failing.length > 0 ? 'failing' : waiting.length > 0 ? 'not ready' : 'ok';

@@ -14,7 +14,7 @@ import {
 } from './settings.ts';
 
 /** Where a value came from: `default`, `--flag`, `VARIABLE`, the file's path; undefined where there is no value. */
-type Origin = string | undefined;
+export type Origin = string | undefined;
 
 export type Resolved<S extends Settings> = { values: SettingsOf<S>; origins: Record<keyof S, Origin>; secrets: string[] };
 

@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
 import { GatewayError } from '../core/errors.ts';
 import type { Probes } from './admin.ts';
 import type { commonSettings } from './common-settings.ts';
 import { readInvocation } from './config.ts';
+import type { Origin, Resolved } from './resolve.ts';
 import { exitCodeOf, failureText, logFailure } from './failure.ts';
 import type { Log } from './log.ts';
 import { Metrics } from './metrics.ts';
@@ -12,10 +14,12 @@ import { firstSignal, type StopSignal } from './signals.ts';
 import { formatDuration } from './units.ts';
 
 /** What a program is given besides its settings. */
-type Frame = {
+export type Frame = {
   readonly version: string;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Where each setting came from, by its name. */
+  readonly origins: Readonly<Record<string, Origin>>;
   /** Aborted by the first signal: ends what `start` waits for. */
   readonly stopping: AbortSignal;
   /** Hands in what /health and /stats answer from now on. Until then a program is live and not ready: it is starting. */
@@ -23,7 +27,7 @@ type Frame = {
 };
 
 /** A program at work. */
-type Running = {
+export type Running = {
   /** Finishes what is under way and takes nothing new. */
   stop(): Promise<void>;
   /** Resolves when there is nothing left to do, rejects when the work cannot go on. */
@@ -33,7 +37,8 @@ type Running = {
 export type CheckReport = { ok: boolean; lines: readonly string[] };
 
 type CommonSettings = ReturnType<typeof commonSettings>;
-type CommonValues = SettingsOf<CommonSettings>;
+/** `adminDisabled` is another way to say that `adminListen` is off, for a program that has it. */
+type CommonValues = SettingsOf<CommonSettings> & { adminDisabled?: boolean };
 
 export type Program<S extends Settings & CommonSettings> = {
   schema: Schema<S>;
@@ -41,6 +46,8 @@ export type Program<S extends Settings & CommonSettings> = {
   start(settings: SettingsOf<S>, frame: Frame): Promise<Running>;
   /** `--check`: looks, changes nothing. */
   check?(settings: SettingsOf<S>, frame: Frame): Promise<CheckReport>;
+  /** Adds to the admin server, before its own routes. Called beside `start`, which may not be done then. */
+  routes?(app: FastifyInstance, settings: SettingsOf<S>, frame: Frame): void;
 };
 
 /** Runs a program from command line to exit code: 0 done or drained, 1 failed, 2 wrong usage, 128 + n at a second signal. */
@@ -71,7 +78,7 @@ export async function runProgram<S extends Settings & CommonSettings>(program: P
       logFailure(made, error);
       process.exit(1);
     });
-    const run = new Run(program, invocation.values, common, version, made);
+    const run = new Run(program, invocation, common, version, made);
     process.exit(await (checking ? run.check() : run.serve()));
   } catch (error) {
     // A start-up error has somebody waiting for it at a prompt; one that nobody foresaw is for the log.
@@ -90,15 +97,16 @@ class Run<S extends Settings & CommonSettings> {
   readonly #frame: Frame;
   #probes: Probes = { live: () => [], ready: () => ['starting'], stats: () => ({}) };
 
-  constructor(program: Program<S>, settings: SettingsOf<S>, common: CommonValues, version: string, log: Log) {
+  constructor(program: Program<S>, { values, origins }: Resolved<S>, common: CommonValues, version: string, log: Log) {
     this.#program = program;
-    this.#settings = settings;
+    this.#settings = values;
     this.#common = common;
     this.#log = log;
     this.#frame = {
       version,
       log,
       metrics: new Metrics(program.schema.program),
+      origins,
       stopping: this.#stopping.signal,
       report: (probes) => (this.#probes = { ...this.#probes, ...probes }),
     };
@@ -163,7 +171,7 @@ class Run<S extends Settings & CommonSettings> {
   /** Beside the start, whose first connections are under way by now: loading the HTTP server fills the wait for their answers. */
   async #startAdmin(): Promise<void> {
     const listen = this.#common.adminListen;
-    if (listen === 'off') return;
+    if (listen === 'off' || this.#common.adminDisabled === true) return;
     await turn();
     const { startAdmin } = await import('./admin.ts');
     const probes: Probes = {
@@ -172,7 +180,14 @@ class Run<S extends Settings & CommonSettings> {
       stats: () => this.#probes.stats(),
     };
     const { metrics, version } = this.#frame;
-    const { address } = await startAdmin({ program: this.#program.schema.program, version, listen, probes, metrics });
+    const { address } = await startAdmin({
+      program: this.#program.schema.program,
+      version,
+      listen,
+      probes,
+      metrics,
+      routes: (app) => this.#program.routes?.(app, this.#settings, this.#frame),
+    });
     this.#log.info({ address }, 'admin server listens');
     await metrics.start();
   }

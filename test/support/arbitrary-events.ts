@@ -48,7 +48,7 @@ const jsonText = fc.letrec<{ value: string; object: string }>((tie) => ({
 })).object;
 
 /** A document's bytes on one line. */
-const anySource = jsonText.map((text) => Buffer.from(text));
+export const anySource = jsonText.map((text) => Buffer.from(text));
 
 const extra = fc.constantFrom('"new":{"a":[1,2.50]}', '"x":"\\u0000"', '"y":null,"z":9007199254740993');
 const counter = fc.nat({ max: 2 ** 40 });

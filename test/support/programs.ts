@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { killAtEnd, spareAtEnd } from '../../scripts/servers/watchdog.ts';
 import { Hopeless, until } from './until.ts';
 
-export type ProgramName = 'es-watcher' | 'es-writer';
+export type ProgramName = 'es-watcher' | 'es-writer' | 'nats-gateway';
 export type LogLine = { level: string; msg: string; code?: string; [key: string]: unknown };
 export type ProgramOptions = {
   flags: readonly string[];
@@ -120,10 +120,23 @@ export class Program {
   }
 
   /** An answer of the admin server. Rejects while nobody listens. */
-  async get(path: string): Promise<{ status: number; body: string }> {
+  async get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<{ status: number; body: string }> {
+    return this.#ask('GET', path, headers);
+  }
+
+  /** As `get`, for what changes something. */
+  async post(path: string, headers: Readonly<Record<string, string>> = {}): Promise<{ status: number; body: string }> {
+    return this.#ask('POST', path, headers);
+  }
+
+  async #ask(method: string, path: string, headers: Readonly<Record<string, string>>): Promise<{ status: number; body: string }> {
     if (this.#child !== undefined && !this.isRunning()) throw new Hopeless(`${this.name} has ended\n${this.tail()}`);
     if (this.#address === undefined) throw new Error('the admin server has not said its address');
-    const answer = await fetch(`http://${this.#address}${path}`, { signal: AbortSignal.timeout(5_000) });
+    const answer = await fetch(`http://${this.#address.replace('0.0.0.0', '127.0.0.1')}${path}`, {
+      method,
+      headers,
+      signal: AbortSignal.timeout(5_000),
+    });
     return { status: answer.status, body: await answer.text() };
   }
 
@@ -141,6 +154,11 @@ export class Program {
     const kilobytes = existsSync(status) ? /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(status, 'utf8'))?.[1] : undefined;
     this.#peakBytes = Math.max(this.#peakBytes, Number(kilobytes ?? 0) * 1024);
     return this.#peakBytes;
+  }
+
+  /** Of the admin server of the current run, once it has said it. */
+  get address(): string {
+    return this.#address ?? '';
   }
 
   logs(): LogLine[] {

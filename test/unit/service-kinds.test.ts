@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as kinds from '../../src/service/kinds.ts';
-import { renameRule } from '../../src/es-writer/rename-rule.ts';
+import { renameRule } from '../../src/service/rename-rule.ts';
 import { streamName } from '../../src/service/stream-name.ts';
 
 function read<T>(kind: kinds.Kind<T>, given: kinds.Given): T | 'wrong' {

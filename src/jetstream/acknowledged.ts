@@ -1,4 +1,6 @@
-import { firstSequence, type NatsLink, natsFailure } from '../jetstream/index.ts';
+import { firstSequence } from './api.ts';
+import type { NatsLink } from './connect.ts';
+import { natsFailure } from './failures.ts';
 
 /**
  * True when the consumer has acknowledged every message before this one that it takes. Its floor stands still while messages outside its

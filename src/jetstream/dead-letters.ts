@@ -1,16 +1,12 @@
 import { describeError, GatewayError } from '../core/errors.ts';
 import type { Message, Refusal } from '../core/strategy.ts';
 import { Slots } from '../core/slots.ts';
-import {
-  type Documents,
-  ensureDeadLetterStream,
-  type JetStreamSink,
-  type NatsLink,
-  openDocuments,
-  openSink,
-  type StreamSettings,
-} from '../jetstream/index.ts';
+import type { NatsLink } from './connect.ts';
 import { encodeLetter, letterId, type LetterOrigin, type Undeliverable } from './dead-letter.ts';
+import { type Documents, openDocuments } from './documents.ts';
+import { openSink } from './sink.ts';
+import type { JetStreamSink } from './sink-settings.ts';
+import { ensureDeadLetterStream, type StreamSettings } from './streams.ts';
 
 /** Letters on their way at once; more wait for their turn with what they are about. */
 const lettersAtOnce = 64;

@@ -1,4 +1,5 @@
-import type { RenameRule } from './rename-rule.ts';
+/** An index name at the source, with `*` for any text, and the name at the target, with `$1`, `$2` … for what each `*` stood for. */
+export type RenameRule = { readonly from: string; readonly to: string };
 
 /** Where an index goes: its name at the target, and whether other indices of the source may go to the same one. */
 export type TargetIndex = { name: string; shared: boolean };
@@ -27,12 +28,18 @@ export class IndexNames {
     return target;
   }
 
-  #apply(index: string): TargetIndex {
-    for (const { matches, to, shared } of this.#rules) {
+  /** Number of the rule that fits first, from 0, and where it sends the index; undefined without one. */
+  find(index: string): { rule: number; target: TargetIndex } | undefined {
+    for (const [rule, { matches, to, shared }] of this.#rules.entries()) {
       const parts = matches.exec(index);
-      if (parts !== null) return { name: to.replace(/\$(\d+)/g, (_, number: string) => parts[Number(number)] ?? ''), shared };
+      if (parts === null) continue;
+      return { rule, target: { name: to.replace(/\$(\d+)/g, (_, number: string) => parts[Number(number)] ?? ''), shared } };
     }
-    return { name: index, shared: false };
+    return undefined;
+  }
+
+  #apply(index: string): TargetIndex {
+    return this.find(index)?.target ?? { name: index, shared: false };
   }
 }
 

@@ -1,7 +1,5 @@
-import type { Given, Kind } from '../service/kinds.ts';
-
-/** An index name at the source, with `*` for any text, and the name at the target, with `$1`, `$2` … for what each `*` stood for. */
-export type RenameRule = { readonly from: string; readonly to: string };
+import type { RenameRule } from '../core/index-names.ts';
+import type { Given, Kind } from './kinds.ts';
 
 const ACCEPTS = 'FROM=TO such as logs-*=copy-$1, with a $ number for a * that is there';
 
