@@ -1,6 +1,6 @@
 import { isTransient } from '../core/errors.ts';
 import type { Slots } from '../core/slots.ts';
-import { findIds, refresh, type IndexFacts, type PrimaryShard } from '../elastic/index.ts';
+import { ElasticError, findIds, refresh, type IndexFacts, type PrimaryShard } from '../elastic/index.ts';
 import type { Incarnation, ShardState } from './checkpoint.ts';
 import { LagClock } from './lag-clock.ts';
 import { Moves, type ShardPlace } from './moves.ts';
@@ -154,8 +154,9 @@ export class FollowedIndex {
       if (this.#context.signal.aborted) return;
       entry.failures++;
       entry.retryAt = this.#context.now() + Math.min(retryMaxMs, retryFirstMs * 2 ** Math.min(entry.failures - 1, 10));
-      // A primary that moves or restarts is daily life: it is worth a word when it lasts.
-      if (!isTransient(error) || entry.failures === 3) this.#context.onTrouble(this.incarnation.name, shard, error);
+      // A primary that moves or restarts, and an index that is deleted, are daily life: worth a word when it lasts.
+      const isDailyLife = isTransient(error) || (error instanceof ElasticError && error.code === 'ES_NOT_FOUND');
+      if (!isDailyLife || entry.failures === 3) this.#context.onTrouble(this.incarnation.name, shard, error);
       entry.passive.reset();
     }
   }
