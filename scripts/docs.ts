@@ -12,6 +12,8 @@ import { configurationPage } from './docs/configuration.ts';
 import { errorsPage } from './docs/errors.ts';
 import { exampleFile } from './docs/example.ts';
 import { metricsPage } from './docs/metrics.ts';
+import { reliabilityPage } from './docs/reliability.ts';
+import { reliabilityPage } from './docs/reliability.ts';
 
 /**
  * Writes the reference pages and the example file from the code that they describe: `docs.ts`. `docs.ts --check` writes nothing and
@@ -31,6 +33,8 @@ function pages(): Map<string, string> {
     ['docs/configuration.md', configurationPage(SCHEMAS)],
     ['docs/metrics.md', metricsPage(metrics)],
     ['docs/errors.md', errorsPage(ROOT)],
+    ['docs/reliability.md', reliabilityPage(read(join(ROOT, 'docs/reliability.jsonl')) ?? '')],
+    ['docs/reliability.md', reliabilityPage(read(join(ROOT, 'docs/reliability.jsonl')) ?? '')],
     ['config/example.yaml', exampleFile(SCHEMAS)],
   ]);
 }
