@@ -13,7 +13,6 @@ import { errorsPage } from './docs/errors.ts';
 import { exampleFile } from './docs/example.ts';
 import { metricsPage } from './docs/metrics.ts';
 import { reliabilityPage } from './docs/reliability.ts';
-import { reliabilityPage } from './docs/reliability.ts';
 
 /**
  * Writes the reference pages and the example file from the code that they describe: `docs.ts`. `docs.ts --check` writes nothing and

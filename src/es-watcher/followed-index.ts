@@ -154,8 +154,10 @@ export class FollowedIndex {
       if (this.#context.signal.aborted) return;
       entry.failures++;
       entry.retryAt = this.#context.now() + Math.min(retryMaxMs, retryFirstMs * 2 ** Math.min(entry.failures - 1, 10));
-      // A primary that moves or restarts, and an index that is deleted, are daily life: worth a word when it lasts.
-      const isDailyLife = isTransient(error) || (error instanceof ElasticError && error.code === 'ES_NOT_FOUND');
+      // A primary that moves or restarts, and an index that is deleted or closed, are daily life: worth a word when it lasts.
+      const isDailyLife =
+        isTransient(error) ||
+        (error instanceof ElasticError && (error.status === 404 || error.type === 'index_closed_exception'));
       if (!isDailyLife || entry.failures === 3) this.#context.onTrouble(this.incarnation.name, shard, error);
       entry.passive.reset();
     }
