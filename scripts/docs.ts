@@ -33,7 +33,6 @@ function pages(): Map<string, string> {
     ['docs/metrics.md', metricsPage(metrics)],
     ['docs/errors.md', errorsPage(ROOT)],
     ['docs/reliability.md', reliabilityPage(read(join(ROOT, 'docs/reliability.jsonl')) ?? '')],
-    ['docs/reliability.md', reliabilityPage(read(join(ROOT, 'docs/reliability.jsonl')) ?? '')],
     ['config/example.yaml', exampleFile(SCHEMAS)],
   ]);
 }
