@@ -1,6 +1,8 @@
+import type { ChangeEvent } from '../core/event.ts';
 import { deleteVersion, epochAbove, writeVersion } from '../core/version.ts';
 import { findIds, type Hit, searchPage } from '../elastic/index.ts';
 import type { Deletion, Incarnation } from './checkpoint.ts';
+import { writeEventsOf } from './events.ts';
 import type { FollowContext } from './shard.ts';
 
 /** A shard as last seen: its key in the checkpoint, and the node of its primary. */
@@ -47,26 +49,29 @@ export class Moves {
    * To be called with the deletes of one shard before they are published; `settled` once they are in the log. Resolves with the documents
    * of the same ids that stand on other shards, to be published after them.
    */
-  async depart(shard: number, upTo: number, deletions: readonly Deletion[]): Promise<Hit[]> {
+  async depart(shard: number, upTo: number, deletions: readonly Deletion[]): Promise<ChangeEvent[]> {
     if (!this.#incarnation.routed) return [];
     this.#anyDeparted = true;
     for (const { id, version } of deletions) this.#departing.set(id, Math.max(version, this.#departing.get(id) ?? -1));
     const ids = [...new Set(deletions.map((deletion) => deletion.id))];
     const { checkpoint, reader, signal } = this.#context;
-    const standing: Hit[] = [];
+    const standing: ChangeEvent[] = [];
     for (const { shard: other, key, node } of this.#shards()) {
       if (other === shard) continue;
       const copy = { index: this.#incarnation.name, shard: other, node };
       const found = await findIds(reader, copy, ids, signal);
       if (found.size === 0) continue;
-      // First the epoch, then the document: whatever is read of it from now on has the higher version.
+      // First the epoch, then the document: whatever is read of it from now on has the higher version. And no later epoch than that one: the
+      // document's own shard may find it deleted meanwhile, and its delete must win.
       this.#raiseAbove(deleteVersion(this.#incarnation.epoch, upTo));
+      const incarnation = { ...this.#incarnation };
       for (const [id, seqNo] of found) {
         // Not read by its shard yet, and so in no list: when it is, it will find the delete noted here. Published now, it might be deleted
         // before its shard has seen it, and nobody would know.
         if (checkpoint.rows.get(key, [seqNo])[0]?.id !== id) continue;
         // None when it has changed meanwhile: its shard will come upon it.
-        standing.push(...(await searchPage(reader, copy, { after: seqNo - 1, upTo: seqNo, size: 1, signal })).hits);
+        const { hits } = await searchPage(reader, copy, { after: seqNo - 1, upTo: seqNo, size: 1, signal });
+        standing.push(...writeEventsOf(this.#context, incarnation, hits));
       }
     }
     return standing;

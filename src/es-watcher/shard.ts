@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import type { ChangeEvent } from '../core/event.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { Slots } from '../core/slots.ts';
@@ -15,7 +16,7 @@ export type FollowContext = {
   checkpoint: Checkpoint;
   tenant: string;
   /** Publishes; resolves with the highest stream sequence once the stream holds all of it (invariant 2). */
-  emit(events: readonly ChangeEvent[], origin: string): Promise<number>;
+  emit: (events: readonly ChangeEvent[], origin: string) => Promise<number>;
   /** Pages in memory, of all shards together (invariant 8). */
   pages: Slots;
   pageDocumentsMax: number;
@@ -228,13 +229,17 @@ export class ShardFollower {
     overwritten: readonly number[],
   ): Promise<number> {
     const standing = await this.#moves.depart(this.state.shard, upTo, deletions);
+    const { emit, reader, signal } = this.#context;
+    const incarnation = { ...this.#incarnation };
     for (const seqNo of overwritten) {
-      const { signal } = this.#context;
-      standing.push(...(await searchPage(this.#context.reader, copy, { after: seqNo - 1, upTo: seqNo, size: 1, signal })).hits);
+      const { hits } = await searchPage(reader, copy, { after: seqNo - 1, upTo: seqNo, size: 1, signal });
+      standing.push(...writeEventsOf(this.#context, incarnation, hits));
     }
-    const sequence = await this.#context.emit(deleteEventsOf(this.#context, this.#index, deletions), this.origin);
+    const sequence = await emit(deleteEventsOf(this.#context, this.#index, deletions), this.origin);
     if (standing.length === 0) return sequence;
-    return this.#context.emit(writeEventsOf(this.#context, this.#incarnation, standing), `${this.origin}.moved.${upTo}`);
+    // Message ids name ranges of one shard's operations; these are picked from several.
+    const picked = crc32(standing.map(({ id, version }) => `${version} ${id}`).join('\n')).toString(16);
+    return emit(standing, `${this.origin}.moved.${picked}`);
   }
 
   /** The cluster holds documents that were read but are not in the list: an assumption is broken, and they are read as if new. */
