@@ -71,6 +71,11 @@ export class FollowedIndex {
     return this.#known.get(shard)?.historyUuid;
   }
 
+  /** The shard's key in the checkpoint. */
+  keyOf(shard: number): number | undefined {
+    return this.#known.get(shard)?.key;
+  }
+
   checkpointOf(shard: number): number {
     return this.#known.get(shard)?.checkpoint ?? -1;
   }

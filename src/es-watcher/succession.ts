@@ -105,18 +105,23 @@ export class Succession {
     return deletions.length;
   }
 
-  /** Which of the ids the present incarnation has, on any shard. */
+  /** Which of the ids the present incarnation has, on any shard, and has read. */
   async #standing(present: FollowedIndex, ids: readonly string[]): Promise<Set<string>> {
     const found = new Set<string>();
     if (ids.length === 0) return found;
-    const { reader, signal } = this.#context;
+    const { checkpoint, reader, signal } = this.#context;
     const { name } = present.incarnation;
     const stats = (await shardStats(reader.client, [name], { signal })).indices.get(name);
     if (stats === undefined || stats.shards.size < present.facts.shards) {
       throw new GatewayError('ES_UNAVAILABLE', `not every shard of ${name} has a started primary`, { transient: true });
     }
     for (const [shard, primary] of stats.shards) {
-      for (const id of (await findIds(reader, { index: name, shard, node: primary.node }, ids, signal)).keys()) found.add(id);
+      const key = present.keyOf(shard);
+      const standing = await findIds(reader, { index: name, shard, node: primary.node }, ids, signal);
+      for (const [id, seqNo] of standing) {
+        // What is visible and not yet read may be gone before it is read: then nobody would know of a delete.
+        if (key !== undefined && checkpoint.rows.get(key, [seqNo])[0]?.id === id) found.add(id);
+      }
     }
     return found;
   }
