@@ -3,7 +3,7 @@ import type { ChangeEvent } from '../core/event.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { Slots } from '../core/slots.ts';
 import { deleteVersion } from '../core/version.ts';
-import { findIds, type Hit, type Reader, searchPage, type ShardCopyAddress } from '../elastic/index.ts';
+import { findIds, type Hit, type Reader, searchPage, type ShardCopyAddress, shardStats } from '../elastic/index.ts';
 import type { Checkpoint, Deletion, Incarnation, ShardState } from './checkpoint.ts';
 import { deleteEventsOf, writeEventsOf } from './events.ts';
 import { findDifferences } from './missing.ts';
@@ -186,6 +186,7 @@ export class ShardFollower {
     const { checkpoint, reader, signal } = this.#context;
     const gone = Map.groupBy(checkpoint.rows.get(this.state.key, missing), (row) => row.id);
     const found = await findIds(reader, copy, [...gone.keys()], signal);
+    await this.#requireSameIndex();
     // Not before the answer: another shard may have raised the epoch and published a document that it still saw here.
     const { epoch } = this.#incarnation;
     const settled: number[] = [];
@@ -216,6 +217,16 @@ export class ShardFollower {
     });
     this.#moves.settled(deletions);
     return deletions.length;
+  }
+
+  /** Searches go by name: what was answered counts only if the index was not created anew or restored by then. */
+  async #requireSameIndex(): Promise<void> {
+    const { reader, signal } = this.#context;
+    const now = (await shardStats(reader.client, [this.#index], { signal })).indices.get(this.#index);
+    if (now?.uuid === this.#incarnation.uuid && now.shards.get(this.state.shard)?.historyUuid === this.state.historyUuid) return;
+    throw new GatewayError('INDEX_REPLACED', `the index ${this.#index} was replaced while its deletes were looked for`, {
+      transient: true,
+    });
   }
 
   /**
