@@ -12,6 +12,7 @@ import {
 } from '../elastic/index.ts';
 import { changeStreamFor, streamIdentity } from '../jetstream/index.ts';
 import type { Log } from '../service/log.ts';
+import { Report } from '../service/check-report.ts';
 import type { CheckReport } from '../service/run.ts';
 import type { WatcherSettings } from './config.ts';
 import { cautions, unfollowable } from './followable.ts';
@@ -54,25 +55,6 @@ export async function checkWatcher(settings: WatcherSettings, log: Log): Promise
     await link.close();
   }
   return report.done();
-}
-
-class Report {
-  readonly #lines: string[] = [];
-  #ok = true;
-
-  say(ok: boolean, line: string): void {
-    this.#lines.push(`${ok ? 'ok  ' : 'FAIL'} ${line}`);
-    this.#ok &&= ok;
-  }
-
-  /** Something to know that does not keep the watcher from working. */
-  warn(line: string): void {
-    this.#lines.push(`warn ${line}`);
-  }
-
-  done(): CheckReport {
-    return { ok: this.#ok, lines: this.#lines };
-  }
 }
 
 /** Statistics and a search on one index that is to be followed, and a refresh where the watcher will refresh: what each needs is named. */

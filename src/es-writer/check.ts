@@ -3,6 +3,7 @@ import { decodeSubject } from '../core/subject.ts';
 import { type ElasticClient, ElasticError, indexPath, type Server } from '../elastic/index.ts';
 import { examineStream, type NatsLink, natsFailure, type StreamIdentity, streamIdentity } from '../jetstream/index.ts';
 import type { Log } from '../service/log.ts';
+import { Report } from '../service/check-report.ts';
 import type { CheckReport } from '../service/run.ts';
 import type { WriterSettings } from './config.ts';
 import { IndexNames } from '../core/index-names.ts';
@@ -38,25 +39,6 @@ export async function checkWriter(settings: WriterSettings, log: Log): Promise<C
   await client.close();
   await link.close();
   return report.done();
-}
-
-class Report {
-  readonly #lines: string[] = [];
-  #ok = true;
-
-  say(ok: boolean, line: string): void {
-    this.#lines.push(`${ok ? 'ok  ' : 'FAIL'} ${line}`);
-    this.#ok &&= ok;
-  }
-
-  /** Something to know that does not keep the writer from working. */
-  warn(line: string): void {
-    this.#lines.push(`warn ${line}`);
-  }
-
-  done(): CheckReport {
-    return { ok: this.#ok, lines: this.#lines };
-  }
 }
 
 function lookAtTarget(report: Report, client: ElasticClient, server: Server): void {

@@ -1,0 +1,21 @@
+import type { CheckReport } from './run.ts';
+
+/** Collects what `--check` of a program finds, a line a finding. */
+export class Report {
+  readonly #lines: string[] = [];
+  #ok = true;
+
+  say(ok: boolean, line: string): void {
+    this.#lines.push(`${ok ? 'ok  ' : 'FAIL'} ${line}`);
+    this.#ok &&= ok;
+  }
+
+  /** Something to know that does not keep the program from working. */
+  warn(line: string): void {
+    this.#lines.push(`warn ${line}`);
+  }
+
+  done(): CheckReport {
+    return { ok: this.#ok, lines: this.#lines };
+  }
+}
