@@ -3,11 +3,13 @@ import { join, relative } from 'node:path';
 import { describeError } from '../src/core/errors.ts';
 import { install } from './provision/cache.ts';
 import { natsRecipe } from './provision/nats.ts';
+import { nodeMuslRecipe } from './provision/node-musl.ts';
 import { nodeHome, NODE_VERSION } from './provision/node.ts';
 import { megabytes, pack, releaseTime } from './release/archive.ts';
 import { bundle } from './release/bundle.ts';
 import { natsComponents, nodeComponent, npmComponents } from './release/components.ts';
 import { linkCommands, makeExecutable } from './release/executable.ts';
+import { makeMuslExecutable } from './release/musl.ts';
 import { makeNpmPackage } from './release/npm-package.ts';
 import { distPath, root } from './release/product.ts';
 import { makeTree } from './release/tree.ts';
@@ -18,6 +20,7 @@ const platform = `linux-${process.arch}`;
 const targets: Record<string, () => Promise<string[]>> = {
   build: async () => [(await bundle()).file],
   release: async () => [join(await release(), 'es-sync')],
+  musl: async () => [join(await musl(), 'es-sync')],
   dist: async () => [await tree(), await npmPackage()],
   tarball: async () => [await tarball(), await npmPackage()],
 };
@@ -30,6 +33,17 @@ async function release(): Promise<string> {
   const { file } = await bundle();
   const node = join(await nodeHome(NODE_VERSION), 'bin', 'node');
   await makeExecutable({ node, bundle: file, output: join(directory, 'es-sync') });
+  linkCommands(directory);
+  cpSync(await natsServer(), join(directory, 'nats-server'));
+  return directory;
+}
+
+/** dist/linux-x64-musl: the same for systems without glibc, with the libraries that it needs in lib/. */
+async function musl(): Promise<string> {
+  const directory = distPath('linux-x64-musl');
+  rmSync(directory, { recursive: true, force: true });
+  const { file } = await bundle();
+  await makeMuslExecutable(await install(nodeMuslRecipe), file, directory);
   linkCommands(directory);
   cpSync(await natsServer(), join(directory, 'nats-server'));
   return directory;

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, dirname, isAbsolute, join } from 'node:path';
 import { backoffMs, pause } from '../core/backoff.ts';
@@ -18,6 +18,7 @@ const linesKept = 20;
  * Runs the server and ends it when our end of the pipe on its input closes, which happens however the gateway ends, SIGKILL included. The
  * server has no other way to know: it is not told that its parent is gone.
  */
+const shell = '/bin/sh';
 const script = `
 exec 3<&0
 "$@" </dev/null 3<&- &
@@ -162,11 +163,11 @@ export class EmbeddedServer {
 
   #spawn(settings: EmbeddedSettings): void {
     writeFileSync(configFileOf(settings.storeDir), embeddedConfig(settings), { mode: 0o600 });
+    const server = [settings.binary, '-c', configFileOf(settings.storeDir)];
+    // An image without a shell has nobody but us to be outlived: we are its first process, and the kernel ends the others with it.
+    const words = existsSync(shell) ? [shell, '-c', script, 'nats-server', ...server] : server;
     // A session of its own: Ctrl-C at a terminal must not end the server before the gateway has drained.
-    const child = spawn('/bin/sh', ['-c', script, 'nats-server', settings.binary, '-c', configFileOf(settings.storeDir)], {
-      detached: true,
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
+    const child = spawn(words[0]!, words.slice(1), { detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
     this.#child = child;
     child.stdin.on('error', () => undefined);
     for (const stream of [child.stdout, child.stderr]) {
@@ -217,6 +218,7 @@ export class EmbeddedServer {
     const child = this.#child;
     if (child === undefined) return;
     child.stdin?.end();
+    if (!existsSync(shell)) child.kill('SIGTERM');
     const late = setTimeout(() => {
       const pid = readPid(pidFileOf(this.#settings.storeDir));
       if (pid !== undefined) signalProcess(pid, 'SIGKILL');
