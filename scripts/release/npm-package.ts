@@ -14,7 +14,7 @@ export async function makeNpmPackage(bundle: string, components: readonly Compon
   mkdirSync(join(directory, 'bin'), { recursive: true });
   mkdirSync(join(directory, 'licences'));
   cpSync(bundle, join(directory, 'es-sync.cjs'));
-  for (const name of commandNames) writeFileSync(join(directory, 'bin', `${name}.cjs`), launcher(name), { mode: 0o755 });
+  for (const name of commandNames) writeFileSync(join(directory, 'bin', `${name}.cjs`), launcher, { mode: 0o755 });
   for (const [file, text] of licenceFiles(components)) writeFileSync(join(directory, 'licences', file), text);
   for (const file of ['LICENSE', 'CHANGELOG.md']) cpSync(join(root, file), join(directory, file));
   cpSync(join(root, 'docs', 'deploy', 'npm.md'), join(directory, 'README.md'));
@@ -29,11 +29,13 @@ export async function makeNpmPackage(bundle: string, components: readonly Compon
   return distPath(`${name}-${version}.tgz`);
 }
 
-/** Compiled code is kept from one start to the next, where Node keeps it; the name tells the bundle what to be. */
-function launcher(name: string): string {
-  return `#!/usr/bin/env node
+/**
+ * The same file under each name: the bundle looks at the name that it is called by. Compiled code is kept from one start to the next,
+ * where Node keeps it. Flags of Node's own cannot be given portably in the first line, so the one warning is taken out here.
+ */
+const launcher = `#!/usr/bin/env node
 require('node:module').enableCompileCache();
-process.argv0 = '${name}';
+process.removeAllListeners('warning');
+process.on('warning', (warning) => warning.name === 'ExperimentalWarning' || console.error(String(warning)));
 require('../es-sync.cjs');
 `;
-}
