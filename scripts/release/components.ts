@@ -48,6 +48,21 @@ export function nodeComponent(home: string, version: string): Component {
   return { name: 'node', version, purl: `pkg:generic/node@${version}`, licence: 'MIT', text };
 }
 
+/** What the executable for musl has beside it: musl, and the libraries of GCC that the wheel names. */
+export function muslComponents(home: string): Component[] {
+  const version = readFileSync(join(home, 'musl.version'), 'utf8');
+  const musl = { name: 'musl', version, purl: `pkg:deb/debian/musl@${version}`, licence: 'MIT' };
+  const wheel = JSON.parse(readFileSync(join(home, 'auditwheel.cdx.json'), 'utf8')) as { components: Component[] };
+  const libraries = wheel.components.filter(({ purl }) => purl.startsWith('pkg:apk/'));
+  const text =
+    'Part of GCC, under the GPL 3 or later with the GCC Runtime Library Exception 3.1: what uses it may have any licence.\n';
+  return [
+    { ...musl, text: readFileSync(join(home, 'LICENSE.musl'), 'utf8') },
+    ...libraries.map(({ name, version, purl }) => ({ name, version, purl, licence: gccLicence, text })),
+  ];
+}
+const gccLicence = 'GPL-3.0-or-later WITH GCC-exception-3.1';
+
 /** nats-server, the Go modules in it, and Go's standard library, as the binary itself lists them. */
 export async function natsComponents(binary: string): Promise<Component[]> {
   const lines = (await command('go', ['version', '-m', binary])).split('\n').map((line) => line.trim().split('\t'));
