@@ -5,7 +5,7 @@ import { cacheAsset, codeAsset, type CompiledCode, compileCode } from './compile
 import { commandNames, distPath } from './product.ts';
 
 /** What every start of Node gets: the same as bin/es-watcher gives it. */
-const nodeFlags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=8'];
+const nodeFlags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4'];
 
 export type ExecutableParts = { node: string; bundle: string; output: string };
 
