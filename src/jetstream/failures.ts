@@ -41,15 +41,18 @@ const netCodes = new Set([
 function isTlsFailure(error: Error): boolean {
   const code = (error as NodeJS.ErrnoException).code ?? '';
   return (
-    /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED)/.test(code) || /certificate|SSL routines/i.test(error.message)
+    /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED)/.test(code) || /certificate|SSL routines|does not support 'tls'/i.test(error.message)
   );
 }
+
+const tlsHint = 'give the authority of the server with --nats-ca-file (NATS_CA_FILE), or correct scheme and name in --nats-url (NATS_URL)';
 
 /** Any failure of the client library as a GatewayError. `tried` reads like "reading stream ES_CHANGES"; no credentials get through. */
 export function natsFailure(error: unknown, tried: string): GatewayError {
   if (error instanceof GatewayError) return error;
   if (!(error instanceof Error)) return new GatewayError('NATS_FAILED', `${tried}: ${safeUrl(String(error))}`);
-  const said = `${tried}: ${safeUrl(error.message)}`;
+  // Node adds advice for its own command line to some messages.
+  const said = `${tried}: ${safeUrl(error.message.split('; if the root CA')[0]!)}`;
   const fail = (code: string, hint: string, transient: boolean): GatewayError =>
     new GatewayError(code, said, { hint, transient, cause: error });
 
@@ -64,7 +67,7 @@ export function natsFailure(error: unknown, tried: string): GatewayError {
   }
   if (error instanceof JetStreamApiError) return apiFailure(error, said);
   if (error.name === 'JetStreamNotEnabled') return disabledFailure(error, said);
-  if (isTlsFailure(error)) return fail('NATS_TLS', 'check the TLS settings and the scheme of --nats-url (NATS_URL)', false);
+  if (isTlsFailure(error)) return fail('NATS_TLS', tlsHint, false);
   const code = (error as NodeJS.ErrnoException).code;
   if (
     error instanceof errors.TimeoutError ||
