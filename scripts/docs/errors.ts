@@ -50,7 +50,9 @@ function withConstants(literal: string, text: string): string {
 }
 
 function literalsNamed(name: string, before: string, text: string): string[] {
-  const constants = (place: string): RegExpMatchArray[] => [...place.matchAll(new RegExp(`\\bconst ${name} =\\s*([^]*?);\\n`, 'g'))];
+  const constants = (place: string): RegExpMatchArray[] => [
+    ...place.matchAll(new RegExp(`\\bconst ${name} =\\s*([^]*?);\\n`, 'g')),
+  ];
   const constant = constants(before).at(-1) ?? constants(text).at(-1);
   const owner = [...before.matchAll(/\bfunction (\w+)\(([^)]*)\)/g)].at(-1);
   const position = owner?.[2]?.split(',').findIndex((one) => one.trim().startsWith(`${name}:`)) ?? -1;
@@ -69,7 +71,6 @@ export function errorsPage(root: string): string {
     for (const one of hints) row.hints.add(one);
     rows.set(code, row);
   }
-  const cell = (texts: Set<string>): string => [...texts].join('<br>').replaceAll('|', '\\|');
   const table = [...rows]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([code, { messages, hints }]) => `| \`${code}\` | ${cell(messages)} | ${cell(hints)} |`);
@@ -86,4 +87,8 @@ where the message is left out, it is the server's own.
 |---|---|---|
 ${table.join('\n')}
 `;
+}
+
+function cell(texts: Set<string>): string {
+  return [...texts].join('<br>').replaceAll('|', '\\|');
 }

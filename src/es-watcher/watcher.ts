@@ -2,11 +2,9 @@ import { pause } from '../core/backoff.ts';
 import { describeError, GatewayError, isTransient } from '../core/errors.ts';
 import {
   clientOptionsOf,
-  createClient,
+  connectCluster,
   createIndexDirectory,
   type ElasticClient,
-  identify,
-  requireOneCluster,
   parseIndexPatterns,
   type Server,
 } from '../elastic/index.ts';
@@ -27,20 +25,19 @@ const pollOverdueMs = 10_000;
 
 /** Connects to both sides; throws what a user can act on. */
 export async function connectPeers(settings: WatcherSettings, log: Log): Promise<Peers> {
-  const client = createClient({
+  const options = {
     ...clientOptionsOf(settings),
-    onHostSkipped: (host, pauseMs, reason) => log.warn({ host, pauseMs, reason }, 'a source host is skipped for a while'),
-  });
+    onHostSkipped: (host: string, pauseMs: number, reason: string) =>
+      log.warn({ host, pauseMs, reason }, 'a source host is skipped for a while'),
+  };
+  const cluster = await connectCluster(options, (text) => log.warn(text));
   try {
-    const server = await identify(client);
-    if (server.warning !== undefined) log.warn(server.warning);
-    await requireOneCluster(clientOptionsOf(settings), server);
     const link = await connectNats(natsSettingsOf(settings, 'es-watcher'), {
       onState: (state) => log.info({ server: state.server }, `NATS ${state.is}`),
     });
-    return { client, server, link };
+    return { ...cluster, link };
   } catch (error) {
-    await client.close();
+    await cluster.client.close();
     throw error;
   }
 }

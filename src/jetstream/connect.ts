@@ -1,10 +1,5 @@
 import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
-import {
-  connect,
-  errors,
-  type ConnectionOptions,
-  type NatsConnection,
-} from '@nats-io/transport-node';
+import { connect, errors, type ConnectionOptions, type NatsConnection } from '@nats-io/transport-node';
 import { backoffMs } from '../core/backoff.ts';
 import { GatewayError } from '../core/errors.ts';
 import { safeUrl } from '../core/safe-url.ts';

@@ -41,11 +41,13 @@ const netCodes = new Set([
 function isTlsFailure(error: Error): boolean {
   const code = (error as NodeJS.ErrnoException).code ?? '';
   return (
-    /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED)/.test(code) || /certificate|SSL routines|does not support 'tls'/i.test(error.message)
+    /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED)/.test(code) ||
+    /certificate|SSL routines|does not support 'tls'/i.test(error.message)
   );
 }
 
-const tlsHint = 'give the authority of the server with --nats-ca-file (NATS_CA_FILE), or correct scheme and name in --nats-url (NATS_URL)';
+const tlsHint =
+  'give the authority of the server with --nats-ca-file (NATS_CA_FILE), or correct scheme and name in --nats-url (NATS_URL)';
 
 /** Any failure of the client library as a GatewayError. `tried` reads like "reading stream ES_CHANGES"; no credentials get through. */
 export function natsFailure(error: unknown, tried: string): GatewayError {

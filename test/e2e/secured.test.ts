@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test, type TestContext } from 'node:test';
-import { temporaryDirectory, type Server } from '../../scripts/servers.ts';
+import { temporaryDirectory } from '../../scripts/servers.ts';
 import { Authority } from '../support/certificates.ts';
 import { Cluster } from '../support/cluster.ts';
 import { preparePlans, removePlans, standardPlans } from '../support/plans.ts';
-import type { Program } from '../support/programs.ts';
+import { Program } from '../support/programs.ts';
 import { Random, seedOfRun } from '../support/random.ts';
 import { Rig, type RigOptions } from '../support/rig.ts';
 import { freshElasticsearch, freshNats } from '../support/servers.ts';
@@ -20,7 +20,7 @@ const authority = new Authority();
 const directory = temporaryDirectory('secured');
 let source: Cluster;
 let target: Cluster;
-let nats: Server;
+let natsConfig: string;
 let number = 0;
 
 before(async () => {
@@ -30,10 +30,8 @@ before(async () => {
   const servers = [await freshElasticsearch('8.19', { security }), await freshElasticsearch('9.4', { security })];
   [source, target] = servers.map(({ url }) => new Cluster(url, access)) as [Cluster, Cluster];
   const { certFile, keyFile } = certificate;
-  nats = await freshNats({
-    config: `tls { cert_file: "${certFile}", key_file: "${keyFile}", ca_file: "${authority.caFile}", verify: true }
-      authorization { users: [ { user: sync, password: "${secret}" } ] }`,
-  });
+  natsConfig = `tls { cert_file: "${certFile}", key_file: "${keyFile}", ca_file: "${authority.caFile}", verify: true }
+      authorization { users: [ { user: sync, password: "${secret}" } ] }`;
 });
 after(() => Promise.all([source.close(), target.close()]));
 
@@ -65,9 +63,10 @@ async function stage(t: TestContext, rights: Rights = {}, options: Partial<RigOp
   const reader = { cluster: ['monitor'], indices: [{ names, privileges: rights.source ?? sourcePrivileges }] };
   await source.json('PUT', `/_security/role/${prefix}`, reader);
   await source.json('PUT', `/_security/user/${prefix}`, { password: secret, roles: [prefix] });
-  const writer = { cluster: ['monitor'], indices: [{ names, privileges: rights.target ?? targetPrivileges }] };
+  const writer = { cluster: [], indices: [{ names, privileges: rights.target ?? targetPrivileges }] };
   const key = { name: prefix, role_descriptors: { writer } };
   const { encoded } = (await target.json('POST', '/_security/api_key', key)) as { encoded: string };
+  const nats = await freshNats({ config: natsConfig });
   const rig = new Rig({
     random: new Random(`${seed}/${number}`),
     prefix,
@@ -80,7 +79,7 @@ async function stage(t: TestContext, rights: Rights = {}, options: Partial<RigOp
     writerEnv: { ...natsEnv, ES_API_KEY_FILE: secretFile(`${prefix}-key`, encoded) },
     ...options,
   });
-  t.after(() => rig.stop());
+  t.after(() => rig.stop().then(() => nats.stop()));
   return { rig, prefix, apiKey: encoded };
 }
 
@@ -150,3 +149,81 @@ test('a writer that may not manage the indices says what it does without, and wr
   assert.match(output, new RegExp(`may write +${index}: .*manage`));
 });
 
+type Attempt = {
+  title: string;
+  hosts?: () => string;
+  flags?: readonly string[];
+  env?: Record<string, string>;
+  says: readonly RegExp[];
+};
+
+const stranger = new Authority('stranger');
+const login = [`--es-username=${admin.user}`];
+const password = { ES_PASSWORD: admin.password };
+const trusting = `--es-ca-file=${authority.caFile}`;
+
+const attempts: readonly Attempt[] = [
+  { title: 'no authority given', says: [/no trusted connection to https:/, /--es-ca-file \(ES_CA_FILE\)/] },
+  {
+    title: 'another authority',
+    flags: [`--es-ca-file=${stranger.caFile}`],
+    says: [/no trusted connection to https:/, /--es-ca-file \(ES_CA_FILE\)/],
+  },
+  {
+    title: 'an authority file that is not there',
+    flags: ['--es-ca-file=/nowhere/ca.pem'],
+    says: [/\/nowhere\/ca\.pem/, /--es-ca-file \(ES_CA_FILE\)/],
+  },
+  {
+    title: 'an authority file that is none',
+    flags: [`--es-ca-file=${secretFile('not.pem', 'not a certificate')}`],
+    says: [/--es-ca-file \(ES_CA_FILE\)/],
+  },
+  {
+    title: 'http where the cluster wants https',
+    hosts: () => source.url.replace('https:', 'http:'),
+    says: [/--es-hosts/, /https:\/\/ where the cluster uses TLS/],
+  },
+  { title: 'no login', flags: [trusting], says: [/with 401/, /--es-username, --es-api-key/] },
+  {
+    title: 'a wrong password',
+    flags: [trusting, ...login],
+    env: { ES_PASSWORD: secret },
+    says: [/with 401/, /does not accept the credentials/, /--es-username/],
+  },
+  { title: 'a wrong API key', flags: [trusting], env: { ES_API_KEY: `id:${secret}` }, says: [/with 401/, /--es-api-key/] },
+];
+
+function programOf(name: 'es-watcher' | 'es-writer', nats: string, { hosts, flags = [], env = {} }: Partial<Attempt>): Program {
+  const own = name === 'es-watcher' ? ['--checkpoint-path=:memory:', '--index-patterns=none-of-these'] : [];
+  const all = [`--es-hosts=${hosts?.() ?? source.url}`, `--nats-url=${nats}`, ...own, ...flags];
+  return new Program(name, { flags: all, env, logFile: join(directory, 'log') });
+}
+
+test('what does not let a program in is named with its setting, and ends it', async (t) => {
+  const nats = await freshNats();
+  t.after(() => nats.stop());
+  for (const attempt of attempts) {
+    for (const name of ['es-watcher', 'es-writer'] as const) {
+      const program = programOf(name, nats.url, attempt);
+      program.start();
+      const { code } = await program.ended();
+      const said = `${name}, ${attempt.title}: ${program.output}`;
+      assert.equal(code, 1, said);
+      for (const pattern of attempt.says) assert.match(program.output, pattern, said);
+      assert.ok(!program.output.includes(secret), said);
+      assert.doesNotMatch(program.output, /\n\s+at |--use-system-ca/, said);
+    }
+  }
+});
+
+test('--es-insecure-tls takes any certificate, and says so', async (t) => {
+  const nats = await freshNats();
+  t.after(() => nats.stop());
+  for (const name of ['es-watcher', 'es-writer'] as const) {
+    const program = programOf(name, nats.url, { flags: [...login, '--es-insecure-tls'], env: password });
+    await program.startReady();
+    assert.match(program.output, /"level":"warn".*any certificate is accepted \(--es-insecure-tls\)/);
+    assert.equal((await program.stop()).code, 0);
+  }
+});

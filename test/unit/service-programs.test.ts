@@ -90,7 +90,10 @@ test('settings that do not go together are refused', async () => {
     [['--es-api-key', 'a', '--es-aws-region', 'eu-west-1'], /give one of --es-username, --es-api-key and --es-aws-region/],
     [['--nats-password', 'a'], /--nats-user and --nats-password belong together/],
     [['--nats-cert-file', 'a'], /--nats-cert-file and --nats-key-file belong together/],
-    [['--nats-token', 'a', '--nats-creds-file', 'b'], /give one of --nats-creds-file, --nats-nkey-file, --nats-user and --nats-token/],
+    [
+      ['--nats-token', 'a', '--nats-creds-file', 'b'],
+      /give one of --nats-creds-file, --nats-nkey-file, --nats-user and --nats-token/,
+    ],
   ];
   for (const [argv, message] of cases) {
     await assert.rejects(readInvocation(watcherSettings, argv, {}, '1'), refused('SETTING_WRONG', message));
