@@ -1,46 +1,18 @@
 import { pause } from '../core/backoff.ts';
 import { describeError, GatewayError, isTransient } from '../core/errors.ts';
-import {
-  clientOptionsOf,
-  connectCluster,
-  createIndexDirectory,
-  type ElasticClient,
-  parseIndexPatterns,
-  type Server,
-} from '../elastic/index.ts';
-import { connectNats, type NatsLink, natsSettingsOf } from '../jetstream/index.ts';
+import { createIndexDirectory, parseIndexPatterns } from '../elastic/index.ts';
 import type { Probes } from '../service/admin.ts';
 import type { Log } from '../service/log.ts';
 import type { Metrics } from '../service/metrics.ts';
 import { Checkpoint } from './checkpoint.ts';
 import type { WatcherSettings } from './config.ts';
 import { Observer } from './observer.ts';
+import { connectPeers, type Peers } from './peers.ts';
 import { Session } from './session.ts';
-
-export type Peers = { client: ElasticClient; server: Server; link: NatsLink };
 
 const betweenSessionsMs = 1_000;
 /** Without a poll for this long, and for twenty poll intervals, the watcher is not ready. */
 const pollOverdueMs = 10_000;
-
-/** Connects to both sides; throws what a user can act on. */
-export async function connectPeers(settings: WatcherSettings, log: Log): Promise<Peers> {
-  const options = {
-    ...clientOptionsOf(settings),
-    onHostSkipped: (host: string, pauseMs: number, reason: string) =>
-      log.warn({ host, pauseMs, reason }, 'a source host is skipped for a while'),
-  };
-  const cluster = await connectCluster(options, (text) => log.warn(text));
-  try {
-    const link = await connectNats(natsSettingsOf(settings, 'es-watcher'), {
-      onState: (state) => log.info({ server: state.server }, `NATS ${state.is}`),
-    });
-    return { ...cluster, link };
-  } catch (error) {
-    await cluster.client.close();
-    throw error;
-  }
-}
 
 /** es-watcher at work: sessions on one connection and one checkpoint. */
 export class Watcher {

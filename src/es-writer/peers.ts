@@ -7,20 +7,27 @@ export type Peers = { client: ElasticClient; server: Server; link: NatsLink };
 
 /** Connects to both sides; throws what a user can act on. */
 export async function connectPeers(settings: WriterSettings, log: Log): Promise<Peers> {
+  const cluster = await connectTarget(settings, log);
+  try {
+    return { ...cluster, link: await connectStreams(settings, log) };
+  } catch (error) {
+    await cluster.client.close();
+    throw error;
+  }
+}
+
+export function connectTarget(settings: WriterSettings, log: Log): Promise<Omit<Peers, 'link'>> {
   const options = {
     ...clientOptionsOf(settings),
     connectionsPerHost: settings.bulkConcurrency + 4,
     onHostSkipped: (host: string, pauseMs: number, reason: string) =>
       log.warn({ host, pauseMs, reason }, 'a target host is skipped for a while'),
   };
-  const cluster = await connectCluster(options, (text) => log.warn(text));
-  try {
-    const link = await connectNats(natsSettingsOf(settings, 'es-writer'), {
-      onState: (state) => log.info({ server: state.server }, `NATS ${state.is}`),
-    });
-    return { ...cluster, link };
-  } catch (error) {
-    await cluster.client.close();
-    throw error;
-  }
+  return connectCluster(options, (text) => log.warn(text));
+}
+
+export function connectStreams(settings: WriterSettings, log: Log): Promise<NatsLink> {
+  return connectNats(natsSettingsOf(settings, 'es-writer'), {
+    onState: (state) => log.info({ server: state.server }, `NATS ${state.is}`),
+  });
 }

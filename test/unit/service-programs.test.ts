@@ -104,6 +104,23 @@ test('settings that do not go together are refused', async () => {
     refused('SETTING_WRONG', /only excludes/),
   );
   await assert.rejects(
+    readInvocation(watcherSettings, ['--index-patterns', 'logs-*,Orders'], {}, '1'),
+    refused('SETTING_WRONG', /"Orders" is not an index pattern.*lower case/),
+  );
+  for (const subjects of ['foo bar', 'es.a..b', 'other.>', 'es.a', 'es.a.logs-*.index', 'es.>.x', 'es.a.b.index.c']) {
+    await assert.rejects(
+      readInvocation(writerSettings, ['--filter-subjects', subjects], {}, '1'),
+      refused('SETTING_WRONG', /filter-subjects takes .*es\.TENANT\.INDEX\.OPERATION/),
+    );
+  }
+  for (const subjects of ['>', 'es.>', 'es.a.>', 'es.*.b.>', 'es.a.b.*,es.a.c.index']) {
+    await readInvocation(writerSettings, ['--filter-subjects', subjects], {}, '1');
+  }
+  await assert.rejects(
+    readInvocation(writerSettings, ['--filter-subjects', 'es.a.>,es.a.b.*'], {}, '1'),
+    refused('SETTING_WRONG', /es\.a\.b\.\* overlaps/),
+  );
+  await assert.rejects(
     readInvocation(writerSettings, ['--retry-min', '1m'], {}, '1'),
     refused('SETTING_WRONG', /--retry-min is above --retry-max/),
   );
