@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
+import { missing, which } from '../../scripts/provision/command.ts';
 import { temporaryDirectory } from '../../scripts/servers.ts';
 
 /** PEM files. */
@@ -12,6 +13,8 @@ export class Authority {
   readonly #ca: Certificate;
 
   constructor(name = 'authority') {
+    if (which('openssl') === undefined)
+      throw missing('certificates are made by openssl', 'install it (Debian: apt-get install openssl)');
     this.#ca = this.#files('ca');
     this.caFile = this.#ca.certFile;
     this.#make(this.#ca, `/CN=${name}`, ['-addext', 'keyUsage=critical,keyCertSign,cRLSign']);

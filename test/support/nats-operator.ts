@@ -27,8 +27,6 @@ export function operatorMode(): { config: string; creds: string } {
     nkeys.createAccount(),
     nkeys.createUser(),
   ];
-  const claim = (of: KeyPair, by: KeyPair, name: string, nats: object): string =>
-    signed(by, { iat: Math.floor(Date.now() / 1000), iss: by.getPublicKey(), name, sub: of.getPublicKey(), nats });
   const accounts = [
     [system, claim(system, operator, 'SYS', { type: 'account', version: 2, limits: unlimited })],
     [account, claim(account, operator, 'sync', { type: 'account', version: 2, limits: { ...unlimited, ...stores } })],
@@ -45,7 +43,8 @@ export function operatorMode(): { config: string; creds: string } {
   };
 }
 
-function signed(by: KeyPair, claims: object): string {
+function claim(of: KeyPair, by: KeyPair, name: string, nats: object): string {
+  const claims = { iat: Math.floor(Date.now() / 1000), iss: by.getPublicKey(), name, sub: of.getPublicKey(), nats };
   const jti = createHash('sha256').update(JSON.stringify(claims)).digest('hex');
   const parts = [
     { typ: 'JWT', alg: 'ed25519-nkey' },
