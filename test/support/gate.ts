@@ -11,6 +11,8 @@ export class Gate {
   readonly #target: URL;
   /** Asked for each request; undefined lets it through. May be replaced at any time. */
   answer: (method: string, path: string) => Instead | undefined = () => undefined;
+  /** Requests that it has answered itself. */
+  answered = 0;
 
   private constructor(server: Server, target: string) {
     this.#server = server;
@@ -36,6 +38,7 @@ export class Gate {
     const { method = 'GET', url: path = '/', headers } = incoming;
     const instead = this.answer(method, path);
     if (instead !== undefined) {
+      this.answered++;
       incoming.resume();
       outgoing.writeHead(instead.status, { 'content-type': 'application/json' }).end(JSON.stringify(instead.body));
       return;
