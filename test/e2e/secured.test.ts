@@ -63,7 +63,7 @@ async function stage(t: TestContext, rights: Rights = {}, options: Partial<RigOp
   const reader = { cluster: ['monitor'], indices: [{ names, privileges: rights.source ?? sourcePrivileges }] };
   await source.json('PUT', `/_security/role/${prefix}`, reader);
   await source.json('PUT', `/_security/user/${prefix}`, { password: secret, roles: [prefix] });
-  const writer = { cluster: [], indices: [{ names, privileges: rights.target ?? targetPrivileges }] };
+  const writer = { cluster: ['monitor'], indices: [{ names, privileges: rights.target ?? targetPrivileges }] };
   const key = { name: prefix, role_descriptors: { writer } };
   const { encoded } = (await target.json('POST', '/_security/api_key', key)) as { encoded: string };
   const nats = await freshNats({ config: natsConfig });
