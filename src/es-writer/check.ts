@@ -50,6 +50,10 @@ async function lookAtPrivileges(report: Report, client: ElasticClient, targets: 
   for (const name of names) {
     const lacking = privileges.filter((privilege) => index[name]?.[privilege] !== true);
     if (lacking.length === 0) report.say(true, `may write    ${name}`);
+    else if (lacking.join() === 'manage')
+      report.warn(
+        `may write    ${name}, but not manage it: late writes are checked against the stream instead of index.gc_deletes`,
+      );
     else if (name === '*') report.warn(`may write    no index privilege ${lacking.join(', ')} on *: the indices written need it`);
     else report.say(false, `may write    ${name}: grant the index privileges ${lacking.join(', ')}`);
   }
