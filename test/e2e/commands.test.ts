@@ -3,7 +3,7 @@ import { execFile, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { cacheDir } from '../../scripts/provision/cache.ts';
 import { freePort, isFree, temporaryDirectory } from '../../scripts/servers.ts';
@@ -109,13 +109,23 @@ for (const name of ['servers', 'node', 'compiled']) {
 test('make lists the targets, and every target that the pages name is there', async () => {
   const output = await succeeds('make', /make demo +follow a real Elasticsearch/);
   const named = shown.flatMap(({ command }) => /^(?:[A-Z_]+=\S+ +)*make ([a-z-]+)/.exec(command)?.[1] ?? []);
-  for (const target of new Set(named)) assert.match(output, new RegExp(`^  make ${target} `, 'm'));
+  for (const target of new Set(named)) {
+    assert.match(output, new RegExp(`^  make ${target} `, 'm'));
+    const { stdout } = await promisify(execFile)('make', ['-n', target], { cwd: root, env });
+    for (const [, script] of stdout.matchAll(/node\.sh ([\w/.-]+\.ts)/g)) assert.ok(existsSync(join(root, script!)), script);
+  }
 });
 
 test('set-up, one server by name, one test file by name', async () => {
   await succeeds('make setup', /Node v\d+\.\d+\.\d+ and npm packages … (ready|ok)/);
   await succeeds('scripts/node.sh scripts/provision.ts nats elasticsearch/8.19', /\[2\/2\] Elasticsearch 8\.19\.\d+ … ready/);
   await succeeds('scripts/node.sh --test test/unit/core-frame.test.ts', /fail 0/);
+  instead = [
+    ['FILE', 'scripts/docs.ts --check'],
+    ['COMMAND', 'node --version'],
+  ];
+  await succeeds('scripts/node.sh FILE', /^$/);
+  await succeeds('scripts/node.sh --with COMMAND', /^v(2[4-9]|[3-9]\d)\./);
   instead = [['test/integration/servers.test.ts', 'test/unit/service-suggest.test.ts']];
   await succeeds('make test FILES=test/integration/servers.test.ts', /\n1 passed, 0 failed\n$/);
 });
@@ -204,7 +214,7 @@ async function holds(cluster: Cluster, index: string, documents: number): Promis
   return status === 200 && (await cluster.count(index)) === documents;
 }
 
-after(() => {
+test('no command of the pages is left out', () => {
   const missing = shown.filter(({ command }) => !ran.has(command) && elsewhere[command] === undefined);
   assert.deepEqual(missing, [], 'commands of the pages that no test runs');
   for (const [command, [file, mark]] of Object.entries(elsewhere)) {
