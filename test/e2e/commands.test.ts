@@ -112,7 +112,8 @@ test('make lists the targets, and every target that the pages name is there', as
   for (const target of new Set(named)) {
     assert.match(output, new RegExp(`^  make ${target} `, 'm'));
     const { stdout } = await promisify(execFile)('make', ['-n', target], { cwd: root, env });
-    for (const [, script] of stdout.matchAll(/node\.sh ([\w/.-]+\.ts)/g)) assert.ok(existsSync(join(root, script!)), script);
+    for (const [, script] of stdout.matchAll(/node\.sh ([\w/.-]+\.ts)/g))
+      assert.ok(existsSync(join(root, script!)), `make ${target}: ${script}`);
   }
 });
 
