@@ -5,7 +5,7 @@ NODE := scripts/node.sh
 .PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer run-gateway-embedded clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-27s %s\n", $$1, $$2 }'
 
 setup: ## install what a checkout needs: Node and the npm packages
 	@scripts/setup.sh

@@ -47,7 +47,7 @@ function read(path: string): string | undefined {
 
 const stale = [...pages()].filter(([file, text]) => read(join(ROOT, file)) !== text);
 if (process.argv.includes('--check')) {
-  for (const [file] of stale) console.error(`${file} is stale: run node scripts/docs.ts`);
+  for (const [file] of stale) console.error(`${file} is stale: run scripts/node.sh scripts/docs.ts`);
   process.exitCode = stale.length > 0 ? 1 : 0;
 } else {
   for (const [file, text] of stale) {

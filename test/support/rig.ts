@@ -9,9 +9,9 @@ import { Hopeless, until } from './until.ts';
 
 export type RigOptions = {
   random: Random;
-  /** URL of the engine, and another way to it for the program, such as a proxy. */
-  source: string;
-  target: string;
+  /** The engine, and another way to it for the program, such as a proxy. */
+  source: string | Cluster;
+  target: string | Cluster;
   nats: string;
   watcherSees?: { source?: string; nats?: string };
   writerSees?: { target?: string; nats?: string };
@@ -20,6 +20,8 @@ export type RigOptions = {
   patterns?: string;
   watcherFlags?: readonly string[];
   writerFlags?: readonly string[];
+  watcherEnv?: Readonly<Record<string, string>>;
+  writerEnv?: Readonly<Record<string, string>>;
 };
 
 export type ExactOptions = {
@@ -52,11 +54,11 @@ export class Rig {
     this.prefix = prefix;
     this.directory = temporaryDirectory('rig');
     this.checkpointPath = join(this.directory, 'checkpoint');
-    this.source = new Cluster(options.source);
-    this.target = new Cluster(options.target);
+    this.source = asCluster(options.source);
+    this.target = asCluster(options.target);
     const { watcherSees = {}, writerSees = {}, watcherFlags = [], writerFlags = [] } = options;
     const watcher = {
-      'es-hosts': watcherSees.source ?? options.source,
+      'es-hosts': watcherSees.source ?? this.source.url,
       'nats-url': watcherSees.nats ?? options.nats,
       stream: `${prefix}_CHANGES`,
       tenant: prefix,
@@ -64,7 +66,7 @@ export class Rig {
       'checkpoint-path': this.checkpointPath,
     };
     const writer = {
-      'es-hosts': writerSees.target ?? options.target,
+      'es-hosts': writerSees.target ?? this.target.url,
       'nats-url': writerSees.nats ?? options.nats,
       stream: `${prefix}_CHANGES`,
       consumer: `${prefix}_writer`,
@@ -73,10 +75,12 @@ export class Rig {
     this.watcher = new Program('es-watcher', {
       logFile: join(this.directory, 'watcher.log'),
       flags: [...asFlags(watcher), ...watcherFlags],
+      ...(options.watcherEnv === undefined ? {} : { env: options.watcherEnv }),
     });
     this.writer = new Program('es-writer', {
       logFile: join(this.directory, 'writer.log'),
       flags: [...asFlags(writer), ...writerFlags],
+      ...(options.writerEnv === undefined ? {} : { env: options.writerEnv }),
     });
   }
 
@@ -171,6 +175,10 @@ export class Rig {
   async close(): Promise<void> {
     await Promise.all([this.source.close(), this.target.close()]);
   }
+}
+
+function asCluster(given: string | Cluster): Cluster {
+  return typeof given === 'string' ? new Cluster(given) : given;
 }
 
 function asFlags(settings: Readonly<Record<string, string>>): string[] {
