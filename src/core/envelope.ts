@@ -11,6 +11,7 @@ import {
   startOfValue,
   stringBetween,
 } from './json-bytes.ts';
+import { OwnLines } from './own-lines.ts';
 
 /**
  * One event as one JSON object on one line, `source` last, so that a reader can split it without parsing the document
@@ -174,10 +175,13 @@ function checked(draft: Draft): ChangeEvent {
 export function decodeEnvelopes(payload: Uint8Array): ChangeEvent[] {
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
   const events: ChangeEvent[] = [];
+  let own: OwnLines | undefined;
   for (let at = skipWhitespace(bytes, 0); at < bytes.length;) {
     let end = bytes.indexOf(newline, at);
     if (end < 0) end = bytes.length;
-    events.push(decodeEnvelope(bytes, at, end, events.at(-1)));
+    const event = own?.read(bytes, at, end) ?? decodeEnvelope(bytes, at, end, events.at(-1));
+    own ??= new OwnLines(event, envelopePrefix(event.tenant, event.index));
+    events.push(event);
     at = skipWhitespace(bytes, end);
   }
   return events;

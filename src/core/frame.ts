@@ -10,6 +10,8 @@ const decompress = promisify(zstdDecompress);
 
 /** Says how a frame's payload is coded; absent for plain NDJSON. */
 export const encodingHeader = 'Content-Encoding';
+/** Says how many envelopes a frame holds, each with its document: whoever passes it on need not open it. Absent where one has a reference. */
+const documentsHeader = 'Es-Documents';
 const zstd = 'zstd';
 
 /** Up to this size, uncompressed, handing the work to another thread costs more than the work: a third of a millisecond at most. */
@@ -39,6 +41,8 @@ export type Frame = {
   documents: number;
   /** Before compression. */
   bytes: number;
+  /** A document of it lies in an object store. */
+  refers: boolean;
   firstSeqNo: number;
   lastSeqNo: number;
 };
@@ -83,6 +87,7 @@ function packOne(events: readonly ChangeEvent[], heads: readonly string[], bytes
     encoding: undefined,
     documents: events.length,
     bytes,
+    refers: events.some(({ sourceRef }) => sourceRef !== undefined),
     firstSeqNo: events[0]!.seqNo,
     lastSeqNo: events.at(-1)!.seqNo,
   };
@@ -99,6 +104,20 @@ export async function sealFrame(frame: Frame, limits: FrameLimits): Promise<Fram
   const here = frame.payload.length <= hereBytesMax;
   const payload = here ? zstdCompressSync(frame.payload, options) : await compress(frame.payload, options);
   return { ...frame, payload, encoding: zstd };
+}
+
+/** The headers of the message that carries the frame. */
+export function frameHeaders({ encoding, documents, refers }: Pick<Frame, 'encoding' | 'documents' | 'refers'>): Map<string, string> {
+  const headers = new Map<string, string>();
+  if (encoding !== undefined) headers.set(encodingHeader, encoding);
+  if (!refers) headers.set(documentsHeader, String(documents));
+  return headers;
+}
+
+/** How many documents the headers say that the message holds; undefined when only its contents tell, or when one is a reference. */
+export function documentsOf({ headers }: Pick<Message, 'headers'>): number | undefined {
+  const text = headers.get(documentsHeader);
+  return text !== undefined && /^[1-9]\d{0,8}$/.test(text) ? Number(text) : undefined;
 }
 
 /** The events of a message. Documents are views into the opened payload. Throws FRAME_FOREIGN or ENVELOPE_* for what is not ours. */

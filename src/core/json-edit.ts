@@ -22,7 +22,7 @@ export class JsonValue {
   #edited = false;
 
   /** `text` is one value without white space around it. */
-  private constructor(text: Uint8Array) {
+  constructor(text: Uint8Array) {
     this.#text = text;
   }
 
@@ -127,13 +127,13 @@ function readMember(bytes: Uint8Array, keyStart: number, keyEnd: number, valueSt
   into.push({
     key: stringBetween(bytes, keyStart - 1, keyEnd + 1),
     keyText: bytes.subarray(keyStart - 1, keyEnd + 1),
-    value: JsonValue.parse(bytes.subarray(valueStart, end)),
+    value: new JsonValue(bytes.subarray(valueStart, end)),
   });
   return end;
 }
 
 function readElement(bytes: Uint8Array, start: number, into: JsonValue[]): number {
   const end = skipValue(bytes, start);
-  into.push(JsonValue.parse(bytes.subarray(start, end)));
+  into.push(new JsonValue(bytes.subarray(start, end)));
   return end;
 }

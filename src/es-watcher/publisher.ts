@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { encodeDrop } from '../core/drop.ts';
 import type { ChangeEvent, DocumentOperation, IndexDrop } from '../core/event.ts';
-import { encodingHeader, type Frame, type FrameLimits, packFrames, sealFrame } from '../core/frame.ts';
+import { type Frame, frameHeaders, type FrameLimits, packFrames, sealFrame } from '../core/frame.ts';
 import { Slots } from '../core/slots.ts';
 import type { ChangeBatch, Stored } from '../core/strategy.ts';
 import { encodeSubject } from '../core/subject.ts';
@@ -82,7 +82,7 @@ export class Publisher {
       subject: encodeSubject({ tenant: event.tenant, index: event.index, operation: event.op }),
       payload: frame.payload,
       id,
-      ...(frame.encoding === undefined ? {} : { headers: new Map([[encodingHeader, frame.encoding]]) }),
+      headers: frameHeaders(frame),
     });
   }
 

@@ -1,4 +1,5 @@
 import { pause } from '../core/backoff.ts';
+import { freeMemory } from '../core/free-memory.ts';
 import { openPayload } from '../core/frame.ts';
 import { Pump, type PumpLimits, type PumpStages } from '../core/pump.ts';
 import type { Message } from '../core/strategy.ts';
@@ -12,7 +13,7 @@ import type { Drops } from './drops.ts';
 import { IndexNames } from '../core/index-names.ts';
 import { Intake } from './intake.ts';
 import { Observer } from './observer.ts';
-import { bytesOf, freeMemory, openItems, type WriteItem } from './open.ts';
+import { bytesOf, openItems, type WriteItem } from './open.ts';
 import { type Kit, openDrops, openTarget } from './parts.ts';
 import { connectPeers, type Peers } from './peers.ts';
 

@@ -2,11 +2,12 @@ import { crc32 } from 'node:zlib';
 import { describeError, GatewayError, isTransient } from '../core/errors.ts';
 import { decodeEnvelopes } from '../core/envelope.ts';
 import type { ChangeEvent, SourceReference } from '../core/event.ts';
-import { encodingHeader, type FrameLimits, openPayload, packFrames, sealFrame } from '../core/frame.ts';
+import { documentsOf, frameHeaders, type FrameLimits, openPayload, packFrames, sealFrame } from '../core/frame.ts';
+import { freeMemory } from '../core/free-memory.ts';
 import type { Message, OutgoingMessage, Refusal } from '../core/strategy.ts';
 import type { SubjectOperation } from '../core/subject.ts';
 import type { Documents, DocumentReader } from '../jetstream/index.ts';
-import { applyPlan, type Lane, type Plan, type Rules } from './rules.ts';
+import { applyPlan, type Plan, type Rules } from './rules.ts';
 
 /** Where messages of a lane go, as far as it matters for making them. */
 export type Outlet = {
@@ -28,6 +29,7 @@ export type GatewayItem =
 
 /** How many changes of a message had which fate; `passed` ones may be transformed too. */
 export type Fates = { passed: number; filtered: number; transformed: number; failed: number };
+const noFates: Fates = { passed: 0, filtered: 0, transformed: 0, failed: 0 };
 
 export type RewriterParts = {
   rules(): Rules;
@@ -64,27 +66,40 @@ export class Rewriter {
   async open(message: Message): Promise<GatewayItem[]> {
     const rules = this.#parts.rules();
     const plan = rules.plan(message.subject);
+    const counted = documentsOf(message);
     if (plan.filteredBy !== undefined) {
-      this.#parts.onFates?.(plan, { passed: 0, filtered: 0, transformed: 0, failed: 0 }, 'filtered');
+      this.#told(plan, 'filtered', { filtered: counted ?? 0 });
       return [];
     }
+    const passes = plan.bySubject && plan.lanes.every(({ output }) => this.#fits(message, output));
+    if (passes && counted !== undefined) return this.#passed(message, plan, counted);
     const opened = await openPayload(message);
     const bytes = Buffer.from(opened.buffer, opened.byteOffset, opened.byteLength);
-    if (plan.bySubject && !bytes.includes(reference) && this.#fits(message, plan)) {
-      this.#parts.onFates?.(plan, { passed: linesOf(bytes), filtered: 0, transformed: 0, failed: 0 }, 'bytes');
-      return [{ is: 'forward', message, outgoing: plan.lanes.map((lane) => this.#unchanged(message, lane)) }];
-    }
-    return this.#decoded(message, plan, decodeEnvelopes(bytes), rules.filterDeletes);
+    if (passes && !bytes.includes(reference)) return this.#passed(message, plan, linesOf(bytes));
+    const items = await this.#decoded(message, plan, decodeEnvelopes(bytes), rules.filterDeletes);
+    // What is refused still lies in it.
+    if (opened !== message.payload && items.every(({ is }) => is === 'forward')) freeMemory(opened);
+    return items;
   }
 
-  #fits(message: Message, plan: Plan): boolean {
+  #passed(message: Message, plan: Plan, documents: number): GatewayItem[] {
+    this.#told(plan, 'bytes', { passed: documents });
+    return [{ is: 'forward', message, outgoing: plan.lanes.map(({ output }) => this.#unchanged(message, output)) }];
+  }
+
+  #told(plan: Plan, how: 'bytes' | 'filtered', some: Partial<Fates>): void {
+    this.#parts.onFates?.(plan, { ...noFates, ...some }, how);
+  }
+
+  /** Whether the message can go out by that output as it is. */
+  #fits(message: Message, output: string): boolean {
     let bytes = message.payload.length;
     for (const [name, value] of message.headers) bytes += name.length + Buffer.byteLength(value);
-    return plan.lanes.every(({ output }) => bytes + headerRoomBytes <= this.#parts.outlet(output).maxPayload);
+    return bytes + headerRoomBytes <= this.#parts.outlet(output).maxPayload;
   }
 
   /** The message with its headers, but for those that speak to the server. */
-  #unchanged(message: Message, { output }: Lane): Outgoing {
+  #unchanged(message: Message, output: string): Outgoing {
     const headers = new Map([...message.headers].filter(([name]) => !forTheServer.test(name)));
     const subject = this.#parts.outlet(output).subjectFor(message.subject);
     return { output, message: { subject, payload: message.payload, id: this.#id(message, output), headers } };
@@ -97,7 +112,7 @@ export class Rewriter {
   }
 
   async #decoded(message: Message, plan: Plan, events: readonly ChangeEvent[], filterDeletes: boolean): Promise<GatewayItem[]> {
-    const fates: Fates = { passed: 0, filtered: 0, transformed: 0, failed: 0 };
+    const fates: Fates = { ...noFates };
     const items: GatewayItem[] = [];
     const leaving = new Map<string, Leaving>();
     for (const given of events) {
@@ -118,8 +133,11 @@ export class Rewriter {
       }
     }
     const outgoing: Outgoing[] = [];
-    for (const { output, events: together } of leaving.values())
-      outgoing.push(...(await this.#packed(message, output, together)));
+    for (const { output, events: together } of leaving.values()) {
+      const whole = together.length === events.length && together.every((event, at) => event === events[at]);
+      if (whole && this.#fits(message, output)) outgoing.push(this.#unchanged(message, output));
+      else outgoing.push(...(await this.#packed(message, output, together)));
+    }
     this.#parts.onFates?.(plan, fates, 'decoded');
     if (outgoing.length > 0) items.push({ is: 'forward', message, outgoing });
     return items;
@@ -138,7 +156,7 @@ export class Rewriter {
     if (original.length + frame.payload.length + headerRoomBytes <= outlet.maxPayload) {
       // The contents are part of the id: after a reload the same message may come out as another one.
       const id = `${original}.${crc32(whole!.payload).toString(16)}.${events.length}`;
-      const headers = new Map(frame.encoding === undefined ? [] : [[encodingHeader, frame.encoding]]);
+      const headers = frameHeaders(frame);
       const { tenant, index, op: operation, sourceRef } = events[0]!;
       const subject = outlet.subjectOf({ tenant, index, operation });
       return [

@@ -10,7 +10,8 @@ import { encodeLetter, type Undeliverable } from '../../src/jetstream/dead-lette
 import { Drops, type DropsParts } from '../../src/es-writer/drops.ts';
 import { IndexNames } from '../../src/core/index-names.ts';
 import { Intake } from '../../src/es-writer/intake.ts';
-import { freeMemory, openItems } from '../../src/es-writer/open.ts';
+import { freeMemory } from '../../src/core/free-memory.ts';
+import { openItems } from '../../src/es-writer/open.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
 import { until } from '../support/until.ts';
 
