@@ -107,7 +107,11 @@ export async function sealFrame(frame: Frame, limits: FrameLimits): Promise<Fram
 }
 
 /** The headers of the message that carries the frame. */
-export function frameHeaders({ encoding, documents, refers }: Pick<Frame, 'encoding' | 'documents' | 'refers'>): Map<string, string> {
+export function frameHeaders({
+  encoding,
+  documents,
+  refers,
+}: Pick<Frame, 'encoding' | 'documents' | 'refers'>): Map<string, string> {
   const headers = new Map<string, string>();
   if (encoding !== undefined) headers.set(encodingHeader, encoding);
   if (!refers) headers.set(documentsHeader, String(documents));

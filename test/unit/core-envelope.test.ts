@@ -92,7 +92,17 @@ test('a line reads the same in a frame as alone, however it is spelt', () => {
       return (error as GatewayError).code;
     }
   };
-  const first = encodeEnvelope({ tenant: 't', index: 'i', id: '0', op: 'index', version: 0, seqNo: 0, primaryTerm: 0, ts: 0, source: Buffer.from('{}') });
+  const first = encodeEnvelope({
+    tenant: 't',
+    index: 'i',
+    id: '0',
+    op: 'index',
+    version: 0,
+    seqNo: 0,
+    primaryTerm: 0,
+    ts: 0,
+    source: Buffer.from('{}'),
+  });
   fc.assert(
     fc.property(line, fc.constantFrom('', '\n', ' \n'), (text, end) => {
       const alone = read(text + end);
