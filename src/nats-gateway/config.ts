@@ -48,9 +48,11 @@ export const gatewaySettings = defineSettings(
         default: 'nats-gateway',
       }),
       upstreamCredsFile: setting(path('FILE'), { help: 'Credentials file of the NATS user upstream (JWT and seed).' }),
-      upstreamUser: setting(text('NAME'), { help: 'NATS user upstream; an embedded server demands it of all its clients.' }),
+      upstreamUser: setting(text('NAME'), {
+        help: 'NATS user upstream. An embedded server demands the user, or token, of its side of all its clients.',
+      }),
       upstreamPassword: setting(secret(), { help: 'NATS password upstream.' }),
-      upstreamToken: setting(secret(), { help: 'NATS token upstream; an embedded server demands it of all its clients.' }),
+      upstreamToken: setting(secret(), { help: 'NATS token upstream.' }),
       upstreamCaFile: setting(path('FILE'), {
         help: 'PEM file of the authority that signed the upstream servers’ certificates.',
       }),

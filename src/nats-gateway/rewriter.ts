@@ -51,8 +51,6 @@ const limits: FrameLimits = { documentsMax: Infinity, bytesMax: Infinity, compre
 const messageId = 'Nats-Msg-Id';
 /** What the publisher wanted of the stream upstream: expectations, rollups, expiry. */
 const forTheServer = /^Nats-/i;
-const reference = Buffer.from('"source_ref":');
-const newline = 0x0a;
 
 /** Makes of each message from upstream what goes downstream. */
 export class Rewriter {
@@ -66,29 +64,20 @@ export class Rewriter {
   async open(message: Message): Promise<GatewayItem[]> {
     const rules = this.#parts.rules();
     const plan = rules.plan(message.subject);
-    const counted = documentsOf(message);
+    const documents = documentsOf(message);
     if (plan.filteredBy !== undefined) {
-      this.#told(plan, 'filtered', { filtered: counted ?? 0 });
+      this.#parts.onFates?.(plan, { ...noFates, filtered: documents ?? 0 }, 'filtered');
       return [];
     }
-    const passes = plan.bySubject && plan.lanes.every(({ output }) => this.#fits(message, output));
-    if (passes && counted !== undefined) return this.#passed(message, plan, counted);
+    if (documents !== undefined && plan.bySubject && plan.lanes.every(({ output }) => this.#fits(message, output))) {
+      this.#parts.onFates?.(plan, { ...noFates, passed: documents }, 'bytes');
+      return [{ is: 'forward', message, outgoing: plan.lanes.map(({ output }) => this.#unchanged(message, output)) }];
+    }
     const opened = await openPayload(message);
-    const bytes = Buffer.from(opened.buffer, opened.byteOffset, opened.byteLength);
-    if (passes && !bytes.includes(reference)) return this.#passed(message, plan, linesOf(bytes));
-    const items = await this.#decoded(message, plan, decodeEnvelopes(bytes), rules.filterDeletes);
+    const items = await this.#decoded(message, plan, decodeEnvelopes(opened), rules.filterDeletes);
     // What is refused still lies in it.
     if (opened !== message.payload && items.every(({ is }) => is === 'forward')) freeMemory(opened);
     return items;
-  }
-
-  #passed(message: Message, plan: Plan, documents: number): GatewayItem[] {
-    this.#told(plan, 'bytes', { passed: documents });
-    return [{ is: 'forward', message, outgoing: plan.lanes.map(({ output }) => this.#unchanged(message, output)) }];
-  }
-
-  #told(plan: Plan, how: 'bytes' | 'filtered', some: Partial<Fates>): void {
-    this.#parts.onFates?.(plan, { ...noFates, ...some }, how);
   }
 
   /** Whether the message can go out by that output as it is. */
@@ -194,10 +183,4 @@ function add(leaving: Map<string, Leaving>, output: string, event: ChangeEvent):
 function refusalOf(error: unknown): Refusal {
   const type = error instanceof GatewayError ? error.code : 'TRANSFORM_FAILED';
   return { status: 0, type, reason: describeError(error) };
-}
-
-function linesOf(bytes: Buffer): number {
-  let lines = 0;
-  for (let at = bytes.indexOf(newline); at !== -1; at = bytes.indexOf(newline, at + 1)) lines++;
-  return bytes.at(-1) === newline || bytes.length === 0 ? lines : lines + 1;
 }

@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import { freePort, isAlive, temporaryDirectory } from '../../scripts/servers.ts';
 import { install } from '../../scripts/provision/cache.ts';
 import { natsRecipe } from '../../scripts/provision/nats.ts';
+import { killAtEnd, spareAtEnd } from '../../scripts/servers/watchdog.ts';
+import { connectNats, type NatsLink, type NatsSettings } from '../../src/jetstream/index.ts';
+import { Authority } from '../support/certificates.ts';
 import { change, connectTo, gatewayProgram, publishFrame, readStream } from '../support/gateway-stage.ts';
 import type { Program } from '../support/programs.ts';
+import { freshNats } from '../support/servers.ts';
 import { until } from '../support/until.ts';
 
 const withinMs = 30_000;
@@ -103,6 +109,91 @@ test('without a binary it says how to get one, with a port in use what to do', a
   await one.gateway.stop();
 });
 
+test('a server that was left behind on the store is ended; a process that only has its number is not', async (t) => {
+  const { gateway, url, storeDir } = await box();
+  await gateway.startReady();
+  await gateway.stop();
+  const leftover = spawn(join(await install(natsRecipe), 'nats-server'), ['-c', join(storeDir, 'nats-server.conf')], {
+    stdio: 'ignore',
+  });
+  killAtEnd(leftover.pid!);
+  const gone = once(leftover, 'exit');
+  const link = await until('the server that is left behind', () => connectTo(url), { withinMs });
+  await link.close();
+  await gateway.startReady();
+  await gone;
+  spareAtEnd(leftover.pid!);
+  assert.match(gateway.output, /ended a NATS server that an earlier gateway left on the store/);
+  await gateway.stop();
+  const stranger = spawn('sleep', ['600'], { stdio: 'ignore' });
+  killAtEnd(stranger.pid!);
+  t.after(() => void stranger.kill());
+  writeFileSync(join(storeDir, 'nats-server.pid'), String(stranger.pid));
+  await gateway.startReady();
+  assert.ok(isAlive(stranger.pid!));
+  await gateway.stop();
+});
+
+test('with TLS clients need the certificate and the login that are set; the gateway is one of them', async (t) => {
+  const authority = new Authority();
+  const own = authority.issue('server');
+  const client = authority.issue('client');
+  const { gateway, url, storeDir } = await box({
+    'nats-tls-cert-file': own.certFile,
+    'nats-tls-key-file': own.keyFile,
+    'nats-tls-ca-file': authority.caFile,
+    'upstream-ca-file': authority.caFile,
+    'upstream-cert-file': client.certFile,
+    'upstream-key-file': client.keyFile,
+    'upstream-user': 'box',
+    'upstream-password': 'in the box',
+  });
+  await gateway.startReady();
+  const secure = url.replace('nats://', 'tls://');
+  const login = { user: 'box', password: 'in the box' };
+  const connect = (more: Partial<NatsSettings>): Promise<NatsLink> => connectNats({ urls: [secure], name: 'test', ...more });
+  const { caFile } = authority;
+  await assert.rejects(connect({ ...login, tls: { caFile } }), 'no certificate of its own');
+  await assert.rejects(connect({ tls: { caFile, ...client } }), { code: 'NATS_UNAUTHORISED' });
+  await assert.rejects(
+    connect({ ...login, tls: { caFile, ...new Authority('another').issue('client') } }),
+    'an unknown authority',
+  );
+  const link = await connect({ ...login, tls: { caFile, ...client } });
+  t.after(() => link.close());
+  await publishFrame(link, 'one', [change('a', 1)]);
+  await until('the frame downstream', async () => (await readStream(link, 'ES_CHANGES')).length === 1, { withinMs });
+  const file = readFileSync(join(storeDir, 'nats-server.conf'), 'utf8');
+  for (const line of [`cert_file: '${own.certFile}'`, `ca_file: '${caFile}'`, 'verify: true', "user: 'box'"])
+    assert.ok(file.includes(line), line);
+  assert.equal(statSync(join(storeDir, 'nats-server.conf')).mode & 0o777, 0o600);
+  await gateway.stop();
+});
+
+test('an embedded server that is downstream demands the login of that side, and each side may be away at the start', async (t) => {
+  const port = await freePort();
+  const { gateway, url } = await box({
+    'upstream-url': `nats://127.0.0.1:${port}`,
+    'upstream-user': 'far',
+    'upstream-password': 'p1',
+    'downstream-user': 'near',
+    'downstream-password': 'p2',
+  });
+  t.after(async () => void (await gateway.stop()));
+  gateway.start();
+  await until('the wait for upstream', async () => (await gateway.get('/health/ready')).body.includes(String(port)), {
+    withinMs,
+  });
+  const far = await freshNats({ port, config: "authorization { user: 'far', password: 'p1' }" });
+  t.after(() => far.stop());
+  await gateway.ready();
+  const upstream = await connectNats({ urls: [far.url], name: 'test', user: 'far', password: 'p1' });
+  const downstream = await connectNats({ urls: [url], name: 'test', user: 'near', password: 'p2' });
+  t.after(async () => void (await Promise.all([upstream.close(), downstream.close()])));
+  await publishFrame(upstream, 'one', [change('a', 1)]);
+  await until('the frame downstream', async () => (await readStream(downstream, 'ES_CHANGES')).length === 1, { withinMs });
+});
+
 test('users that are set must log in, and the configuration is readable by its owner only', async () => {
   const { gateway, url, storeDir } = await box({ 'upstream-user': 'u', 'upstream-password': "p'\\x" });
   await gateway.startReady();
@@ -111,6 +202,30 @@ test('users that are set must log in, and the configuration is readable by its o
   assert.match(file, /sync_interval: 'always'/);
   assert.equal((await gateway.get('/config')).body.includes("p'"), false);
   await gateway.stop();
+});
+
+test('make run-gateway-embedded runs it with the given flags, and Ctrl-C ends all of it', async (t) => {
+  const [natsPort, adminPort] = [await freePort(), await freePort()];
+  const storeDir = join(temporaryDirectory('make'), 'store');
+  const make = spawn('make', ['-s', 'run-gateway-embedded', "ARGS=--exclude-patterns 'secret-*'"], {
+    cwd: resolve(import.meta.dirname, '../..'),
+    env: { ...process.env, NATS_LISTEN: `127.0.0.1:${natsPort}`, ADMIN_LISTEN: `127.0.0.1:${adminPort}`, STORE_DIR: storeDir },
+    stdio: 'ignore',
+    detached: true,
+  });
+  killAtEnd(make.pid!);
+  const ended = once(make, 'exit');
+  await until('it to be ready', async () => (await fetch(`http://127.0.0.1:${adminPort}/health/ready`)).ok, { withinMs: 60_000 });
+  const link = await connectTo(`nats://127.0.0.1:${natsPort}`);
+  t.after(() => link.close());
+  await publishFrame(link, 'one', [change('secret-a', 1)]);
+  await publishFrame(link, 'two', [change('a', 1)]);
+  await until('the frame downstream', async () => (await readStream(link, 'ES_CHANGES')).length === 1, { withinMs });
+  const server = Number(readFileSync(join(storeDir, 'nats-server.pid'), 'utf8'));
+  process.kill(-make.pid!, 'SIGINT');
+  await ended;
+  spareAtEnd(make.pid!);
+  await until('the server to end', () => !isAlive(server), { withinMs });
 });
 
 test('a full store slows publishers down or refuses them, and readiness says so', async (t) => {
@@ -133,6 +248,7 @@ test('a full store slows publishers down or refuses them, and readiness says so'
     },
     { withinMs },
   );
+  assert.match((await gateway.get('/health')).body, /"status":"not ready".*ES_CHANGES is full/);
   const upstream = (await readStream(link, 'ES_CHANGES_RAW')).flatMap(({ events }) => events.map(({ id }) => id));
   const downstream = (await readStream(link, 'ES_CHANGES')).flatMap(({ events }) => events.map(({ id }) => id));
   assert.deepEqual(
