@@ -23,6 +23,7 @@ const openedBytesMax = 256 * 1024 * 1024;
 /** An output of the right size spares copies; what a header says of it is not believed beyond this. */
 const chunkBytesMax = 4 * 1024 * 1024;
 const chunkBytesMin = 16 * 1024;
+const packedChunkBytesMin = 1024;
 
 export type FrameLimits = {
   documentsMax: number;
@@ -100,6 +101,8 @@ export async function sealFrame(frame: Frame, limits: FrameLimits): Promise<Fram
     params: { [constants.ZSTD_c_compressionLevel]: limits.compressLevel },
     // Writes the size into the zstd header, so that whoever opens it need not feel its way.
     pledgedSrcSize: frame.payload.length,
+    // The last chunk is kept whole for as long as the message is, and zlib holds on to it for longer still.
+    chunkSize: Math.min(Math.max(frame.payload.length >> 3, packedChunkBytesMin), chunkBytesMin),
   };
   const here = frame.payload.length <= hereBytesMax;
   const payload = here ? zstdCompressSync(frame.payload, options) : await compress(frame.payload, options);

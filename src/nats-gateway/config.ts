@@ -127,9 +127,9 @@ export const gatewaySettings = defineSettings(
       }),
       inflightBytesMax: setting(bytes('64KB', '4GB'), {
         help: 'Most bytes read and not yet acknowledged downstream.',
-        default: '32MB',
+        default: '8MB',
       }),
-      inflightFramesMax: setting(integer(1, 100_000), { help: 'Most messages read and not yet acknowledged.', default: '1024' }),
+      inflightFramesMax: setting(integer(1, 100_000), { help: 'Most messages read and not yet acknowledged.', default: '256' }),
     }),
     ...group('Admin API', {
       adminDisabled: setting(boolean(), { help: 'Serve no admin API.', default: 'false' }),

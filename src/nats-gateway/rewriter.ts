@@ -103,7 +103,7 @@ export class Rewriter {
   async #decoded(message: Message, plan: Plan, events: readonly ChangeEvent[], filterDeletes: boolean): Promise<GatewayItem[]> {
     const fates: Fates = { ...noFates };
     const items: GatewayItem[] = [];
-    const leaving = new Map<string, Leaving>();
+    const leaving: Leaving[] = [];
     for (const given of events) {
       try {
         const change = given.sourceRef === undefined ? given : await this.#withDocument(given);
@@ -122,7 +122,7 @@ export class Rewriter {
       }
     }
     const outgoing: Outgoing[] = [];
-    for (const { output, events: together } of leaving.values()) {
+    for (const { output, events: together } of leaving) {
       const whole = together.length === events.length && together.every((event, at) => event === events[at]);
       if (whole && this.#fits(message, output)) outgoing.push(this.#unchanged(message, output));
       else outgoing.push(...(await this.#packed(message, output, together)));
@@ -172,12 +172,16 @@ export class Rewriter {
   }
 }
 
-/** By output and what the subject says, in the order of the first change of each. */
-function add(leaving: Map<string, Leaving>, output: string, event: ChangeEvent): void {
-  const key = `${output} ${event.op} ${event.tenant} ${event.index}`;
-  const group = leaving.get(key);
-  if (group === undefined) leaving.set(key, { output, events: [event] });
-  else group.events.push(event);
+/** By output and what the subject says, in the order of the first change of each. There are few: looking at each is quicker than a key. */
+function add(leaving: Leaving[], output: string, event: ChangeEvent): void {
+  for (const group of leaving) {
+    const [first] = group.events;
+    if (group.output !== output || first?.op !== event.op || first.index !== event.index || first.tenant !== event.tenant)
+      continue;
+    group.events.push(event);
+    return;
+  }
+  leaving.push({ output, events: [event] });
 }
 
 function refusalOf(error: unknown): Refusal {
