@@ -98,15 +98,16 @@ test('with filter-deletes: false it stays as it was', async (t) => {
   await holds(`${rig.prefix}-a`, { 1: '{"share":true}', 2: '{"share":true}' });
 });
 
+const renaming = (prefix: string) => ({
+  'exclude-patterns': `${prefix}-secret*`,
+  transforms: [
+    { 'rename-index': { from: `${prefix}-*`, to: `copy-${prefix}-$1` } },
+    { mask: { field: 'card', with: 'partial' } },
+  ],
+});
+
 test('an index that is deleted goes at the target under its new name, and its successor of the same name is not touched', async (t) => {
-  const rules = (prefix: string) => ({
-    'exclude-patterns': `${prefix}-secret*`,
-    transforms: [
-      { 'rename-index': { from: `${prefix}-*`, to: `copy-${prefix}-$1` } },
-      { mask: { field: 'card', with: 'partial' } },
-    ],
-  });
-  const { rig, gateway, put, holds } = await stage(t, rules, ['--propagate-index-deletes']);
+  const { rig, gateway, put, holds } = await stage(t, renaming, ['--propagate-index-deletes']);
   const copy = `copy-${rig.prefix}-a`;
   await put('a', '1', '{"card":"1234 5678","n":1.0}');
   await put('secret', '1', '{}');

@@ -194,6 +194,25 @@ test('an embedded server that is downstream demands the login of that side, and 
   await until('the frame downstream', async () => (await readStream(downstream, 'ES_CHANGES')).length === 1, { withinMs });
 });
 
+test('a box that only collects: the embedded server is upstream of another one', async (t) => {
+  const far = await freshNats();
+  const { gateway, url } = await box({ 'downstream-url': far.url });
+  await gateway.startReady();
+  const [near, there] = [await connectTo(url), await connectTo(far.url)];
+  t.after(async () => {
+    await Promise.all([near.close(), there.close(), gateway.stop()]);
+    await far.stop();
+  });
+  await far.kill();
+  await publishFrame(near, 'one', [change('a', 1)]);
+  await until('readiness to name the far side', async () => /downstream/.test((await gateway.get('/health/ready')).body), {
+    withinMs,
+  });
+  await far.restart();
+  await gateway.ready();
+  await until('the frame on the far side', async () => (await readStream(there, 'ES_CHANGES')).length === 1, { withinMs });
+});
+
 test('users that are set must log in, and the configuration is readable by its owner only', async () => {
   const { gateway, url, storeDir } = await box({ 'upstream-user': 'u', 'upstream-password': "p'\\x" });
   await gateway.startReady();

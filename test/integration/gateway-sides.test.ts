@@ -108,6 +108,27 @@ test('it is stopped while one side is away', async (t) => {
   assert.equal((await gateway.stop()).code, 0, gateway.tail());
 });
 
+test('a stream of changes that is in use stays as it is where the output has another name', async (t) => {
+  const { link, url } = await server(t);
+  await link.manager.streams.add({ name: 'ES_CHANGES', subjects: ['es.>'], discard: 'new', max_bytes: 2 ** 24 });
+  await publishFrame(link, 'one', [change('a', 1)]);
+  const flags = { 'upstream-stream': 'ES_CHANGES', 'downstream-stream': 'ES_FILTERED', 'exclude-patterns': 'secret-*' };
+  const gateway = gatewayProgram({ 'upstream-url': url, ...flags });
+  t.after(async () => void (await gateway.stop()));
+  await gateway.startReady();
+  await publishFrame(link, 'two', [change('secret-a', 1)]);
+  await publishFrame(link, 'three', [change('a', 2)]);
+  await settled(link, 'ES_CHANGES');
+  const passed = await readStream(link, 'ES_FILTERED');
+  assert.deepEqual(
+    passed.map(({ subject, id }) => [subject, id]),
+    [
+      ['es.t.a.index', 'one'],
+      ['es.t.a.index', 'three'],
+    ],
+  );
+});
+
 test('messages of a subject keep their order through cuts of the link and kills of either side and of the gateway', async (t) => {
   const frames = 600;
   const [a, b] = await Promise.all([server(t), server(t)]);

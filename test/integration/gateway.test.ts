@@ -69,7 +69,10 @@ test('only frames that lose documents are written anew', async (t) => {
   await settled(link);
   const messages = await readStream(link, 'ES_CHANGES');
   const [given] = await readStream(link, 'ES_CHANGES_RAW');
-  assert.deepEqual(messages[0], given);
+  assert.deepEqual(
+    [messages[0]?.id, messages[0]?.subject, text(messages[0]?.payload)],
+    ['whole', given?.subject, text(given?.payload)],
+  );
   assert.deepEqual(
     messages
       .slice(1)

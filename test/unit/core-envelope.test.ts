@@ -74,6 +74,15 @@ test('the order of keys does not matter, whoever published it', () => {
   );
 });
 
+/** The events of a frame, or the code of what is wrong with it. */
+function readable(text: string): unknown {
+  try {
+    return decodeEnvelopes(Buffer.from(text)).map(legible);
+  } catch (error) {
+    return (error as GatewayError).code;
+  }
+}
+
 test('a line reads the same in a frame as alone, however it is spelt', () => {
   const line = fc
     .tuple(anyEvent, fc.constantFrom('own', 'shuffled', 'cut', 'more', 'swollen'), fc.nat())
@@ -85,13 +94,6 @@ test('a line reads the same in a frame as alone, however it is spelt', () => {
       if (way === 'more') return `${own.slice(0, -1)},"x":{}}`;
       return way === 'swollen' ? own.replace(/("ts":\d+)/, '$1000000000000000') : own;
     });
-  const read = (text: string): unknown => {
-    try {
-      return decodeEnvelopes(Buffer.from(text)).map(legible);
-    } catch (error) {
-      return (error as GatewayError).code;
-    }
-  };
   const first = encodeEnvelope({
     tenant: 't',
     index: 'i',
@@ -105,8 +107,8 @@ test('a line reads the same in a frame as alone, however it is spelt', () => {
   });
   fc.assert(
     fc.property(line, fc.constantFrom('', '\n', ' \n'), (text, end) => {
-      const alone = read(text + end);
-      const together = read(first.toString() + text + end);
+      const alone = readable(text + end);
+      const together = readable(first.toString() + text + end);
       assert.deepEqual(Array.isArray(together) ? together.slice(1) : together, alone);
     }),
   );
