@@ -118,7 +118,7 @@ async function fill(link: NatsLink, documents: number, compressed: boolean): Pro
         source: sources[seqNo % sources.length]!,
       };
     });
-    const frame = await sealFrame(packFrames(events, limits)[0]!, limits);
+    const frame = await sealFrame([...packFrames(events, limits)][0]!, limits);
     await sink.room();
     stored.push(
       sink.publish({ subject: 'es.t.places.index', payload: frame.payload, id: `f${at}`, headers: frameHeaders(frame) }),

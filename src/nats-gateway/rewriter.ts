@@ -139,19 +139,20 @@ export class Rewriter {
   /** Messages with all of these changes, as few as the server's limit allows. */
   async #packed(message: Message, output: string, events: readonly ChangeEvent[]): Promise<Outgoing[]> {
     const [whole] = packFrames(events, limits);
+    // The contents are part of the id: after a reload the same message may come out as another one.
+    const contents = crc32(whole!.payload).toString(16);
     const frame = await sealFrame(whole!, limits);
+    if (frame !== whole) freeMemory(whole!.payload);
     const outlet = this.#parts.outlet(output);
     const original = this.#id(message, output);
     if (original.length + frame.payload.length + headerRoomBytes <= outlet.maxPayload) {
-      // The contents are part of the id: after a reload the same message may come out as another one.
-      const id = `${original}.${crc32(whole!.payload).toString(16)}.${events.length}`;
-      const headers = frameHeaders(frame);
       const { tenant, index, op: operation, sourceRef } = events[0]!;
       const subject = outlet.subjectOf({ tenant, index, operation });
+      const id = `${original}.${contents}.${events.length}`;
       return [
         {
           output,
-          message: { subject, payload: frame.payload, id, headers },
+          message: { subject, payload: frame.payload, id, headers: frameHeaders(frame) },
           ...(sourceRef === undefined ? {} : { reference: sourceRef }),
         },
       ];
