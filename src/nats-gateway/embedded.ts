@@ -12,6 +12,7 @@ const restart = { minMs: 200, maxMs: 10_000 };
 /** A server that has run for so long starts the count of failures anew. */
 const steadyAfterMs = 30_000;
 const stopWithinMs = 10_000;
+const readyWithinMs = 5_000;
 const linesKept = 20;
 /** The last line of the server's start. */
 const readyLine = 'Server is ready';
@@ -98,7 +99,7 @@ export class EmbeddedServer {
   }
 
   /** Starts it for good, and waits until it takes clients. Throws NATS_LISTEN_FAILED where another program has its address: clients would be taken for ours there. */
-  async start(): Promise<void> {
+  async start(stopping: AbortSignal): Promise<void> {
     const { host, port } = this.#settings.listen;
     await bind(host, port).catch((cause: unknown) => {
       throw new GatewayError(
@@ -113,8 +114,8 @@ export class EmbeddedServer {
     this.#ready = Promise.withResolvers();
     this.#spawn(this.#settings);
     this.#watching = this.#watch();
-    // Or it has ended: then it is started again, and who connects to it finds out.
-    await Promise.race([this.#ready.promise, this.#ended]);
+    // Where it ends or takes long, whoever connects to it waits and tells.
+    await Promise.race([this.#ready.promise, this.#ended, pause(readyWithinMs, stopping)]);
   }
 
   /** Where the gateway itself reaches it. */

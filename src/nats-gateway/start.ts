@@ -31,7 +31,7 @@ export async function openGround(
   const embedded = settings.embedded ? await EmbeddedServer.open(embeddedSettings(settings, upstreamGiven), log) : undefined;
   try {
     if (embedded !== undefined && isFresh(settings)) await embedded.prepare((url) => makeStreams(settings, upstreamGiven, url));
-    await embedded?.start();
+    await embedded?.start(stopping);
     const connecting = connectSides(settings, sideUrls(settings, upstreamGiven, embedded?.url), options);
     const sides = await (embedded === undefined ? connecting : embedded.firstReady(connecting));
     observer.trouble('start', undefined);
