@@ -1,8 +1,9 @@
 import { crc32 } from 'node:zlib';
+import { BufferPool } from '../core/buffer-pool.ts';
 import { describeError, GatewayError, isTransient } from '../core/errors.ts';
 import { decodeEnvelopes } from '../core/envelope.ts';
 import type { ChangeEvent, SourceReference } from '../core/event.ts';
-import { documentsOf, frameHeaders, type FrameLimits, openPayload, packFrames, sealFrame } from '../core/frame.ts';
+import { documentsOf, frameHeaders, type FrameLimits, openPayload, packFrames, sealPooled } from '../core/frame.ts';
 import { freeMemory } from '../core/free-memory.ts';
 import type { Message, OutgoingMessage, Refusal } from '../core/strategy.ts';
 import type { SubjectOperation } from '../core/subject.ts';
@@ -47,6 +48,9 @@ type Leaving = { output: string; events: ChangeEvent[] };
 /** Left free in a message for its headers. */
 const headerRoomBytes = 4096;
 const compressFromBytes = 4096;
+/** Messages are packed one at a time, each of which may have parts for several outputs. */
+const idleBuffersMax = 2;
+const idleBytesMax = 2 ** 21;
 const limits: FrameLimits = { documentsMax: Infinity, bytesMax: Infinity, compressFromBytes, compressLevel: 1 };
 const messageId = 'Nats-Msg-Id';
 /** What the publisher wanted of the stream upstream: expectations, rollups, expiry. */
@@ -55,6 +59,7 @@ const forTheServer = /^Nats-/i;
 /** Makes of each message from upstream what goes downstream. */
 export class Rewriter {
   readonly #parts: RewriterParts;
+  readonly #memory = new BufferPool(idleBuffersMax, idleBytesMax);
 
   constructor(parts: RewriterParts) {
     this.#parts = parts;
@@ -138,11 +143,10 @@ export class Rewriter {
 
   /** Messages with all of these changes, as few as the server's limit allows. */
   async #packed(message: Message, output: string, events: readonly ChangeEvent[]): Promise<Outgoing[]> {
-    const [whole] = packFrames(events, limits);
+    const [whole] = packFrames(events, limits, (bytes) => this.#memory.take(bytes));
     // The contents are part of the id: after a reload the same message may come out as another one.
     const contents = crc32(whole!.payload).toString(16);
-    const frame = await sealFrame(whole!, limits);
-    if (frame !== whole) freeMemory(whole!.payload);
+    const frame = await sealPooled(whole!, limits, this.#memory);
     const outlet = this.#parts.outlet(output);
     const original = this.#id(message, output);
     if (original.length + frame.payload.length + headerRoomBytes <= outlet.maxPayload) {
