@@ -10,7 +10,7 @@ import { natsRecipe } from '../../scripts/provision/nats.ts';
 import { killAtEnd, spareAtEnd } from '../../scripts/servers/watchdog.ts';
 import { connectNats, type NatsLink, type NatsSettings } from '../../src/jetstream/index.ts';
 import { Authority } from '../support/certificates.ts';
-import { change, connectTo, gatewayProgram, publishFrame, readStream } from '../support/gateway-stage.ts';
+import { change, type Cleanup, connectTo, gatewayProgram, publishFrame, readStream } from '../support/gateway-stage.ts';
 import type { Program } from '../support/programs.ts';
 import { freshNats } from '../support/servers.ts';
 import { until } from '../support/until.ts';
@@ -19,7 +19,11 @@ const withinMs = 30_000;
 
 type Box = { gateway: Program; url: string; storeDir: string; serverPid: () => number };
 
-async function box(flags: Record<string, string> = {}, storeDir = join(temporaryDirectory('embedded'), 'store')): Promise<Box> {
+async function box(
+  t: Cleanup,
+  flags: Record<string, string> = {},
+  storeDir = join(temporaryDirectory('embedded'), 'store'),
+): Promise<Box> {
   const port = await freePort();
   const gateway = gatewayProgram({
     embedded: 'true',
@@ -28,6 +32,9 @@ async function box(flags: Record<string, string> = {}, storeDir = join(temporary
     'store-dir': storeDir,
     'js-max-file': '64MB',
     ...flags,
+  });
+  t.after(async () => {
+    if (gateway.isRunning()) await gateway.stop();
   });
   return {
     gateway,
@@ -38,7 +45,7 @@ async function box(flags: Record<string, string> = {}, storeDir = join(temporary
 }
 
 test('the embedded server ends with the gateway, whether that is stopped or killed, and its streams stay', async (t) => {
-  const { gateway, url, serverPid } = await box();
+  const { gateway, url, serverPid } = await box(t);
   await gateway.startReady();
   const link = await connectTo(url);
   t.after(() => link.close());
@@ -59,7 +66,7 @@ test('the embedded server ends with the gateway, whether that is stopped or kill
 });
 
 test('a server that is killed is started again, and the shell around it too', async (t) => {
-  const { gateway, url, serverPid } = await box();
+  const { gateway, url, serverPid } = await box(t);
   await gateway.startReady();
   const link = await connectTo(url);
   t.after(() => link.close());
@@ -80,10 +87,10 @@ test('a server that is killed is started again, and the shell around it too', as
   await gateway.stop();
 });
 
-test('a second gateway on the same store is refused; one after a crash is not', async () => {
-  const first = await box();
+test('a second gateway on the same store is refused; one after a crash is not', async (t) => {
+  const first = await box(t);
   await first.gateway.startReady();
-  const second = await box({}, first.storeDir);
+  const second = await box(t, {}, first.storeDir);
   second.gateway.start();
   assert.equal((await second.gateway.ended()).code, 1);
   assert.match(second.gateway.output, /another nats-gateway runs its server on .*\n.*--store-dir/);
@@ -92,17 +99,17 @@ test('a second gateway on the same store is refused; one after a crash is not', 
   await second.gateway.stop();
 });
 
-test('without a binary it says how to get one, with a port in use what to do', async () => {
-  const { gateway } = await box({ 'nats-binary': '/nowhere/nats-server' });
+test('without a binary it says how to get one, with a port in use what to do', async (t) => {
+  const { gateway } = await box(t, { 'nats-binary': '/nowhere/nats-server' });
   const path = process.env['PATH'];
   process.env['PATH'] = '/nowhere';
   gateway.start();
   process.env['PATH'] = path;
   assert.equal((await gateway.ended()).code, 1);
   assert.match(gateway.output, /no nats-server at \/nowhere\/nats-server nor on PATH\n.*--nats-binary/);
-  const one = await box();
+  const one = await box(t);
   await one.gateway.startReady();
-  const two = await box({ 'nats-listen': one.url.slice('nats://'.length) });
+  const two = await box(t, { 'nats-listen': one.url.slice('nats://'.length) });
   two.gateway.start();
   assert.equal((await two.gateway.ended()).code, 1);
   assert.match(two.gateway.output, /embedded NATS server cannot listen on .*\n.*--nats-listen/);
@@ -110,7 +117,7 @@ test('without a binary it says how to get one, with a port in use what to do', a
 });
 
 test('a server that was left behind on the store is ended; a process that only has its number is not', async (t) => {
-  const { gateway, url, storeDir } = await box();
+  const { gateway, url, storeDir } = await box(t);
   await gateway.startReady();
   await gateway.stop();
   const leftover = spawn(join(await install(natsRecipe), 'nats-server'), ['-c', join(storeDir, 'nats-server.conf')], {
@@ -138,7 +145,7 @@ test('with TLS clients need the certificate and the login that are set; the gate
   const authority = new Authority();
   const own = authority.issue('server');
   const client = authority.issue('client');
-  const { gateway, url, storeDir } = await box({
+  const { gateway, url, storeDir } = await box(t, {
     'nats-tls-cert-file': own.certFile,
     'nats-tls-key-file': own.keyFile,
     'nats-tls-ca-file': authority.caFile,
@@ -172,7 +179,7 @@ test('with TLS clients need the certificate and the login that are set; the gate
 
 test('an embedded server that is downstream demands the login of that side, and each side may be away at the start', async (t) => {
   const port = await freePort();
-  const { gateway, url } = await box({
+  const { gateway, url } = await box(t, {
     'upstream-url': `nats://127.0.0.1:${port}`,
     'upstream-user': 'far',
     'upstream-password': 'p1',
@@ -196,7 +203,7 @@ test('an embedded server that is downstream demands the login of that side, and 
 
 test('a box that only collects: the embedded server is upstream of another one', async (t) => {
   const far = await freshNats();
-  const { gateway, url } = await box({ 'downstream-url': far.url });
+  const { gateway, url } = await box(t, { 'downstream-url': far.url });
   await gateway.startReady();
   const [near, there] = [await connectTo(url), await connectTo(far.url)];
   t.after(async () => {
@@ -213,8 +220,8 @@ test('a box that only collects: the embedded server is upstream of another one',
   await until('the frame on the far side', async () => (await readStream(there, 'ES_CHANGES')).length === 1, { withinMs });
 });
 
-test('users that are set must log in, and the configuration is readable by its owner only', async () => {
-  const { gateway, url, storeDir } = await box({ 'upstream-user': 'u', 'upstream-password': "p'\\x" });
+test('users that are set must log in, and the configuration is readable by its owner only', async (t) => {
+  const { gateway, url, storeDir } = await box(t, { 'upstream-user': 'u', 'upstream-password': "p'\\x" });
   await gateway.startReady();
   await assert.rejects(connectTo(url), { code: 'NATS_UNAUTHORISED' });
   const file = readFileSync(join(storeDir, 'nats-server.conf'), 'utf8');
@@ -234,6 +241,7 @@ test('make run-gateway-embedded runs it with the given flags, and Ctrl-C ends al
   });
   killAtEnd(make.pid!);
   const ended = once(make, 'exit');
+  t.after(() => make.kill());
   await until('it to be ready', async () => (await fetch(`http://127.0.0.1:${adminPort}/health/ready`)).ok, { withinMs: 60_000 });
   const link = await connectTo(`nats://127.0.0.1:${natsPort}`);
   t.after(() => link.close());
@@ -248,7 +256,7 @@ test('make run-gateway-embedded runs it with the given flags, and Ctrl-C ends al
 });
 
 test('a full store slows publishers down or refuses them, and readiness says so', async (t) => {
-  const { gateway, url } = await box({ 'js-max-file': '16MB' });
+  const { gateway, url } = await box(t, { 'js-max-file': '16MB' });
   await gateway.startReady();
   const link = await connectTo(url);
   t.after(() => link.close());
