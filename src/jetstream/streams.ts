@@ -108,17 +108,20 @@ export function rawStreamOf(name: string): string {
 }
 
 /**
- * What `ensureChangeStream` and `ensureDeadLetterStream` would find, and nothing changed; undefined where they would make a stream. Throws
- * what they would throw. A stream of changes may have any subjects, as it is to be read.
+ * What `ensureChangeStream`, `ensureDeadLetterStream` or `ensureOutputStream` would find, and nothing changed; undefined where they would make
+ * a stream. Throws what they would throw. A stream of changes may have any subjects, as it is to be read.
  */
 export async function examineStream(
   link: NatsLink,
   name: string,
-  of: 'changes' | 'dead letters',
+  of: 'changes' | 'dead letters' | 'output',
 ): Promise<{ identity: StreamIdentity; warnings: readonly string[] } | undefined> {
-  const subjects = [of === 'changes' ? 'es.>' : 'dlq.es.>'];
+  const subjects = of === 'output' ? [] : [of === 'changes' ? changeSubjects : 'dlq.es.>'];
   const info = await findStream(link, name);
-  if (info !== undefined) return { identity: identityOf(info), warnings: checkShape(info, of === 'changes' ? [] : subjects) };
+  if (info !== undefined) {
+    if (of === 'output' && takesChanges(info) && info.state.messages > 0) throw taken(info);
+    return { identity: identityOf(info), warnings: checkShape(info, of === 'dead letters' ? subjects : []) };
+  }
   await refuseOverlap(link, { name, subjects });
   return undefined;
 }
