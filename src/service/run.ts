@@ -64,6 +64,13 @@ export async function runProgram<S extends Settings & CommonSettings>(program: P
     }
     secrets = invocation.secrets;
     const common = invocation.values as unknown as CommonValues;
+    if (common.probe !== undefined) {
+      const { probe } = await import('./probe.ts');
+      const { ok, answer } = await probe(common.probe, common.adminListen);
+      process.stdout.write(`${answer}\n`);
+      process.exitCode = ok ? 0 : 1;
+      return;
+    }
     const checking = common.check && program.check !== undefined;
     const { createLog } = await import('./log.ts');
     const made = await createLog({
