@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { backoffMs, pause } from '../core/backoff.ts';
@@ -13,6 +13,8 @@ const restart = { minMs: 200, maxMs: 10_000 };
 const steadyAfterMs = 30_000;
 const stopWithinMs = 10_000;
 const linesKept = 20;
+
+const shell = '/bin/sh';
 
 /**
  * Runs the server and ends it when our end of the pipe on its input closes, which happens however the gateway ends, SIGKILL included. The
@@ -51,6 +53,8 @@ export class EmbeddedServer {
   readonly #lock: StoreLock;
   readonly #stopping = new AbortController();
   readonly #lines: string[] = [];
+  /** An image without a shell is that of a container, and the kernel ends whatever is left in a container together with its first process. */
+  readonly #guarded = existsSync(shell);
   #child: ChildProcess | undefined;
   #ended: Promise<string> = Promise.resolve('');
   #watching: Promise<void> = Promise.resolve();
@@ -163,10 +167,10 @@ export class EmbeddedServer {
   #spawn(settings: EmbeddedSettings): void {
     writeFileSync(configFileOf(settings.storeDir), embeddedConfig(settings), { mode: 0o600 });
     // A session of its own: Ctrl-C at a terminal must not end the server before the gateway has drained.
-    const child = spawn('/bin/sh', ['-c', script, 'nats-server', settings.binary, '-c', configFileOf(settings.storeDir)], {
-      detached: true,
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
+    const options = { detached: true, stdio: ['pipe', 'pipe', 'pipe'] } as const;
+    const server = [settings.binary, '-c', configFileOf(settings.storeDir)] as const;
+    const [program, ...args] = this.#guarded ? ([shell, '-c', script, 'nats-server', ...server] as const) : server;
+    const child = spawn(program, args, options);
     this.#child = child;
     child.stdin.on('error', () => undefined);
     for (const stream of [child.stdout, child.stderr]) {
@@ -216,7 +220,8 @@ export class EmbeddedServer {
   async #end(): Promise<void> {
     const child = this.#child;
     if (child === undefined) return;
-    child.stdin?.end();
+    if (this.#guarded) child.stdin?.end();
+    else child.kill('SIGTERM');
     const late = setTimeout(() => {
       const pid = readPid(pidFileOf(this.#settings.storeDir));
       if (pid !== undefined) signalProcess(pid, 'SIGKILL');
