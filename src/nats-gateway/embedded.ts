@@ -167,10 +167,9 @@ export class EmbeddedServer {
   #spawn(settings: EmbeddedSettings): void {
     writeFileSync(configFileOf(settings.storeDir), embeddedConfig(settings), { mode: 0o600 });
     // A session of its own: Ctrl-C at a terminal must not end the server before the gateway has drained.
-    const options = { detached: true, stdio: ['pipe', 'pipe', 'pipe'] } as const;
     const server = [settings.binary, '-c', configFileOf(settings.storeDir)] as const;
     const [program, ...args] = this.#guarded ? ([shell, '-c', script, 'nats-server', ...server] as const) : server;
-    const child = spawn(program, args, options);
+    const child = spawn(program, args, { detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
     this.#child = child;
     child.stdin.on('error', () => undefined);
     for (const stream of [child.stdout, child.stderr]) {
