@@ -4,6 +4,9 @@ import { bytes, listen, listOf, oneOf, path, secret, text, url } from '../servic
 import { defineSettings, group, setting, type Setting, type Settings, type SettingsOf } from '../service/settings.ts';
 
 type Side = 'source' | 'target';
+
+const headings = { source: 'Source cluster', target: 'Target cluster' } as const;
+
 type ElasticSettings = ReturnType<typeof elasticSettings>;
 /** `esUsername` of the source is `sourceUsername`. */
 type SideSettings<S extends Side> = {
@@ -12,8 +15,9 @@ type SideSettings<S extends Side> = {
 
 /** The settings of a cluster as every program has them, under the name of the side. */
 function sideSettings<S extends Side>(side: S): SideSettings<S> {
-  const { esHosts, ...others } = elasticSettings(`${side === 'source' ? 'Source' : 'Target'} cluster`, side);
-  const renamed = Object.entries(others as Settings).map(([name, each]) => [
+  const settings: Settings = elasticSettings(headings[side], side);
+  const others = Object.entries(settings).filter(([name]) => name !== 'esHosts');
+  const renamed = others.map(([name, each]) => [
     sideName(side, name),
     { ...each, help: each.help.replaceAll('--es-', `--${side}-`) } satisfies Setting<unknown>,
   ]);
@@ -36,9 +40,9 @@ export const syncSettings = {
     'es-sync',
     'follows a cluster with another one: es-watcher, a NATS server and es-writer in one process.',
     {
-      ...group('Source cluster', { source: hosts('source') }),
+      ...group(headings.source, { source: hosts('source') }),
       ...sideSettings('source'),
-      ...group('Target cluster', { target: hosts('target') }),
+      ...group(headings.target, { target: hosts('target') }),
       ...sideSettings('target'),
       ...group('What is followed', {
         indexPatterns: setting(listOf(text('PATTERN'), 1), {
