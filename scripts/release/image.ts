@@ -1,17 +1,16 @@
 import { chmodSync, cpSync, mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { describeError } from '../src/core/errors.ts';
-import { command } from './provision/command.ts';
-import { distPath, root } from './release/product.ts';
+import { command } from '../provision/command.ts';
+import { distPath, root } from './product.ts';
 
 /** The user that programs run as in the image: number and name are those of distroless images. */
 const USER = { id: 65_532, name: 'nonroot' };
 
 /**
- * Lays out what the image holds, from what `make release` has built: `image.ts DIRECTORY` makes DIRECTORY/root, which is owned by root and
- * never written to, and DIRECTORY/data, which is the user's. deploy/docker/Dockerfile copies both into an empty image.
+ * Lays out what the image holds, from what `make release` has built: `directory`/root, which is root's and never written to, and `directory`/data, which
+ * is the user's. deploy/docker/Dockerfile copies both into an empty image.
  */
-async function layOut(directory: string): Promise<void> {
+export async function layOutImage(directory: string): Promise<void> {
   const tree = join(directory, 'root');
   rmSync(directory, { recursive: true, force: true });
   for (const path of ['etc', 'usr/bin', 'usr/share/doc/es-sync-gateway', 'proc', 'sys', 'dev', 'run'])
@@ -35,13 +34,4 @@ async function layOut(directory: string): Promise<void> {
 async function librariesOf(program: string): Promise<string[]> {
   const listed = await command('ldd', [program]).catch(() => '');
   return [...listed.matchAll(/^\s*(?:\S+ => )?(\/\S+) \(0x/gm)].map((match) => match[1]!);
-}
-
-const [directory] = process.argv.slice(2);
-try {
-  if (directory === undefined) throw new Error('image.ts DIRECTORY');
-  await layOut(directory);
-} catch (error) {
-  process.stderr.write(`${describeError(error)}\n`);
-  process.exitCode = 1;
 }

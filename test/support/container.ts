@@ -1,0 +1,99 @@
+import { command } from '../../scripts/provision/command.ts';
+import type { Engine } from '../../scripts/provision/engine.ts';
+import { freePort } from '../../scripts/servers.ts';
+import { until } from './until.ts';
+
+/** What a compose file or a chart says of one container. */
+export type ContainerSpec = {
+  name: string;
+  image: string;
+  /** Program and flags. */
+  command: readonly string[];
+  env: Readonly<Record<string, string>>;
+  user: string | undefined;
+  readOnly: boolean;
+  capDrop: readonly string[];
+  noNewPrivileges: boolean;
+  /** `source` is a directory, a file, or the name of a volume; without one it is empty and gone with the container. */
+  mounts: readonly { source: string | undefined; target: string; readOnly: boolean }[];
+};
+
+const readyWithinMs = 60_000;
+
+/** A container of a real engine. It shares the machine's network, as the clusters under test listen on the loopback interface only. */
+export class Container {
+  readonly spec: ContainerSpec;
+  readonly #engine: Engine;
+  readonly #port: number;
+
+  private constructor(engine: Engine, spec: ContainerSpec, port: number) {
+    this.#engine = engine;
+    this.spec = spec;
+    this.#port = port;
+  }
+
+  /** Starts it with an admin port of its own, and returns at once. */
+  static async start(engine: Engine, spec: ContainerSpec): Promise<Container> {
+    const port = await freePort();
+    const env = { ...spec.env, ADMIN_LISTEN: `127.0.0.1:${port}` };
+    const mounts = spec.mounts.map(({ source, target, readOnly }) =>
+      source === undefined ? ['--tmpfs', target] : ['--volume', `${source}:${target}${readOnly ? ':ro' : ''}`],
+    );
+    const args = [
+      ...['run', '--detach', '--name', spec.name, '--network', 'host', '--no-healthcheck'],
+      ...(spec.user === undefined ? [] : ['--user', spec.user]),
+      ...(spec.readOnly ? ['--read-only'] : []),
+      ...spec.capDrop.flatMap((capability) => ['--cap-drop', capability]),
+      ...(spec.noNewPrivileges ? ['--security-opt', 'no-new-privileges'] : []),
+      ...Object.entries(env).flatMap(([name, value]) => ['--env', `${name}=${value}`]),
+      ...mounts.flat(),
+      spec.image,
+      ...spec.command,
+    ];
+    await command(engine.program, args, { env: engine.env });
+    return new Container(engine, spec, port);
+  }
+
+  async ready(): Promise<void> {
+    const ask = async () => (await fetch(`http://127.0.0.1:${this.#port}/health/ready`)).status === 200;
+    await until(`${this.spec.name} to be ready`, ask, { withinMs: readyWithinMs }).catch(async (error: unknown) => {
+      throw new Error(`${(error as Error).message}\n${await this.logs()}`);
+    });
+  }
+
+  /** Runs a program in it; answers its exit code and output. */
+  async exec(...args: string[]): Promise<{ ok: boolean; output: string }> {
+    return this.#call('exec', this.spec.name, ...args).then(
+      (output) => ({ ok: true, output }),
+      (error: unknown) => ({ ok: false, output: (error as Error).message }),
+    );
+  }
+
+  logs(): Promise<string> {
+    return this.#call('logs', this.spec.name).catch(String);
+  }
+
+  async start(): Promise<void> {
+    await this.#call('start', this.spec.name);
+  }
+
+  /** Ends its first process, and with it all others, as the kernel does. */
+  async kill(): Promise<void> {
+    await this.#call('kill', '--signal', 'KILL', this.spec.name);
+    await this.#call('wait', this.spec.name);
+  }
+
+  /** Asks it to drain. Answers the exit code. */
+  async stop(): Promise<number> {
+    await this.#call('stop', '--time', '40', this.spec.name);
+    return Number(await this.#call('inspect', '--format', '{{.State.ExitCode}}', this.spec.name));
+  }
+
+  async remove(): Promise<void> {
+    await this.#call('rm', '--force', '--volumes', this.spec.name);
+  }
+
+  #call(...args: string[]): Promise<string> {
+    return command(this.#engine.program, args, { env: this.#engine.env });
+  }
+}
