@@ -35,7 +35,7 @@ export async function composeServices(
   const loader = join(await install(composeRecipe), 'compose-go');
   // Its program, unlike its library, does not hand the environment on: variables are put in here.
   const flags = ['-no-interpolation', '-format', 'json'];
-  const text = await command(loader, [...flags, ...composeModes[mode].map((file) => join(folder, file))]);
+  const text = await command(loader, [...flags, ...composeModes[mode]], { cwd: folder });
   const { services } = JSON.parse(text, (_, value: unknown) =>
     typeof value === 'string' ? interpolate(value, variables) : value,
   ) as {
