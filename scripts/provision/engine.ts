@@ -13,10 +13,13 @@ export async function containerEngine(directory?: string): Promise<Engine> {
   if (await answers('docker', ['buildx', 'version'])) {
     if (await answers('docker', ['info'])) return { program: 'docker', env: {} };
   }
+  return podman(directory);
+}
+
+/** Podman, whatever else there is: it can also run a directory that is no image. */
+export async function podman(directory?: string): Promise<Engine> {
   if (which('podman') === undefined && canAptGet()) await aptGet('podman', 'buildah', 'conmon', 'runc');
-  if (which('podman') === undefined) {
-    throw missing('images are built and run by docker or podman, and there is neither', 'install one of them');
-  }
+  if (which('podman') === undefined) throw missing('there is neither a docker engine nor podman', 'install podman');
   return { program: 'podman', env: directory === undefined ? {} : apart(directory) };
 }
 

@@ -12,7 +12,8 @@ import { writerSettings } from '../../src/es-writer/config.ts';
 import { gatewaySettings } from '../../src/nats-gateway/config.ts';
 import { readInvocation } from '../../src/service/config.ts';
 import { variableOf, type Schema } from '../../src/service/settings.ts';
-import { chart, helm, render, type Manifest } from '../support/chart.ts';
+import { chart, helm, podContainers, render, type Manifest } from '../support/chart.ts';
+import type { ContainerSpec } from '../support/container.ts';
 import { composeModes, composeServices, type Service } from '../support/compose.ts';
 import { kubernetesFaults } from '../support/kubernetes-types.ts';
 
@@ -80,15 +81,24 @@ test('docker-bake.hcl names the Dockerfile, both platforms, and arguments that t
   for (const [, name] of bake.matchAll(/args += \{ (\w+) = /g)) assert.match(dockerfile, new RegExp(`^ARG ${name}\\b`, 'm'));
 });
 
-/** The settings files of rendered ConfigMaps, by program. */
-function settingsOf(manifests: readonly Manifest[]): [program: string, file: string][] {
-  return manifests.flatMap(({ kind, metadata, data }) => {
-    if (kind !== 'ConfigMap' || data?.['config.yaml'] === undefined) return [];
-    const part = metadata.name.split('-').at(-1)!;
-    const file = join(directory, `${metadata.name}.yaml`);
-    writeFileSync(file, data['config.yaml']);
-    return [[{ watcher: 'es-watcher', gateway: 'nats-gateway', writer: 'es-writer' }[part]!, file]];
-  });
+/** The secrets that the examples refer to. */
+const secrets = {
+  'source-cluster': { 'api-key': 'x', 'ca.pem': 'x', password: 'x' },
+  'target-cluster': { password: 'x' },
+  nats: { 'watcher.creds': 'x' },
+  'nats-upstream': { 'gateway.creds': 'x' },
+  archive: { 'access-key': 'x', 'secret-key': 'x' },
+};
+
+/** Throws where the program of a pod would not start with what is mounted and set there. */
+async function acceptsPod({ command: words, env, mounts }: ContainerSpec): Promise<void> {
+  const [program, ...argv] = words as [string, ...string[]];
+  const local = (path: string): string => {
+    const mount = mounts.find(({ target }) => path.startsWith(`${target}/`));
+    return mount?.source === undefined ? path : path.replace(mount.target, mount.source);
+  };
+  assert.deepEqual(unknownVariables(program, Object.keys(env)), []);
+  await accepts(program, argv, Object.fromEntries(Object.entries(env).map(([name, value]) => [name, local(value)])));
 }
 
 for (const file of globSync('examples/*.yaml', { cwd: chart })) {
@@ -97,7 +107,7 @@ for (const file of globSync('examples/*.yaml', { cwd: chart })) {
     assert.match(await helm('lint', '--strict', chart, '--values', values), /0 chart\(s\) failed/);
     const manifests = await render('--values', values);
     assert.equal(await kubernetesFaults(manifests), '');
-    for (const [program, path] of settingsOf(manifests)) await accepts(program, ['--config', path], {});
+    for (const pod of podContainers(manifests, { secrets, directory: join(directory, file) }, String)) await acceptsPod(pod);
     const sets = manifests.filter(({ kind }) => kind === 'StatefulSet');
     assert.ok(sets.length > 0);
     for (const kind of ['PodDisruptionBudget', 'NetworkPolicy']) {

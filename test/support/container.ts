@@ -70,7 +70,8 @@ export class Container {
   }
 
   logs(): Promise<string> {
-    return this.#call('logs', this.spec.name).catch(String);
+    const script = '"$0" logs "$1" 2>&1';
+    return command('/bin/sh', ['-c', script, this.#engine.program, this.spec.name], { env: this.#engine.env }).catch(String);
   }
 
   async start(): Promise<void> {
