@@ -47,7 +47,7 @@ async function buildLocal(): Promise<void> {
   const empty = distPath('container', 'empty');
   mkdirSync(empty, { recursive: true });
   const how =
-    engine.program === 'docker' ? ['buildx', 'build', '--load'] : ['build', '--format', 'docker', '--isolation', 'chroot'];
+    engine.program === 'docker' ? ['buildx', 'build', '--load'] : ['build', '--format', 'docker', '--isolation', 'chroot', '--layers=false'];
   await run(engine.program, [...how, '--build-context', `build=${stage}`, ...naming(), '--file', dockerfile, empty], engine.env);
 }
 
