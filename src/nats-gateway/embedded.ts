@@ -14,12 +14,11 @@ const steadyAfterMs = 30_000;
 const stopWithinMs = 10_000;
 const linesKept = 20;
 
-const shell = '/bin/sh';
-
 /**
  * Runs the server and ends it when our end of the pipe on its input closes, which happens however the gateway ends, SIGKILL included. The
  * server has no other way to know: it is not told that its parent is gone.
  */
+const shell = '/bin/sh';
 const script = `
 exec 3<&0
 "$@" </dev/null 3<&- &
@@ -53,8 +52,6 @@ export class EmbeddedServer {
   readonly #lock: StoreLock;
   readonly #stopping = new AbortController();
   readonly #lines: string[] = [];
-  /** An image without a shell is that of a container, and the kernel ends whatever is left in a container together with its first process. */
-  readonly #guarded = existsSync(shell);
   #child: ChildProcess | undefined;
   #ended: Promise<string> = Promise.resolve('');
   #watching: Promise<void> = Promise.resolve();
@@ -166,10 +163,11 @@ export class EmbeddedServer {
 
   #spawn(settings: EmbeddedSettings): void {
     writeFileSync(configFileOf(settings.storeDir), embeddedConfig(settings), { mode: 0o600 });
+    const server = [settings.binary, '-c', configFileOf(settings.storeDir)];
+    // An image without a shell has nobody but us to be outlived: we are its first process, and the kernel ends the others with it.
+    const words = existsSync(shell) ? [shell, '-c', script, 'nats-server', ...server] : server;
     // A session of its own: Ctrl-C at a terminal must not end the server before the gateway has drained.
-    const server = [settings.binary, '-c', configFileOf(settings.storeDir)] as const;
-    const [program, ...args] = this.#guarded ? ([shell, '-c', script, 'nats-server', ...server] as const) : server;
-    const child = spawn(program, args, { detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(words[0]!, words.slice(1), { detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
     this.#child = child;
     child.stdin.on('error', () => undefined);
     for (const stream of [child.stdout, child.stderr]) {
@@ -219,8 +217,8 @@ export class EmbeddedServer {
   async #end(): Promise<void> {
     const child = this.#child;
     if (child === undefined) return;
-    if (this.#guarded) child.stdin?.end();
-    else child.kill('SIGTERM');
+    child.stdin?.end();
+    if (!existsSync(shell)) child.kill('SIGTERM');
     const late = setTimeout(() => {
       const pid = readPid(pidFileOf(this.#settings.storeDir));
       if (pid !== undefined) signalProcess(pid, 'SIGKILL');
