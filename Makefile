@@ -38,8 +38,7 @@ tarball: setup ## make the archives and the npm package, the same bytes each tim
 release-check: setup ## build a release and look at all of it (ARGS="--unreleased --twice")
 	@$(NODE) scripts/release.ts check $(ARGS)
 
-docker-build: setup ## build the container image es-sync-gateway:VERSION (IMAGE=..., VERSION=..., LOCAL=1 puts in what this machine builds)
-	@[ -z "$(LOCAL)" ] || $(MAKE) --no-print-directory release
+docker-build: setup ## build the container image es-sync-gateway:VERSION (IMAGE=..., VERSION=..., LOCAL=1 builds what goes in on this machine)
 	@IMAGE='$(IMAGE)' VERSION='$(VERSION)' LOCAL='$(LOCAL)' $(NODE) scripts/docker.ts build
 
 docker-push: setup ## push it to the registry that its name begins with, for amd64 and arm64 (TO=oci:DIRECTORY)

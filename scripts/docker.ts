@@ -7,8 +7,9 @@ import { containerEngine } from './provision/engine.ts';
 import { distPath, product, root } from './release/product.ts';
 
 /**
- * The container image: `docker.ts build|push`, and `docker.ts tree DIRECTORY`, which lays out what it holds. IMAGE and VERSION name it. LOCAL=1 puts in what `make release` has built on this machine, so that
- * nothing is fetched, instead of building it in a container. TO is another place that podman can push to, such as oci:DIRECTORY.
+ * The container image: `docker.ts build|push`, and `docker.ts tree DIRECTORY`, which builds and lays out what it holds. IMAGE and VERSION name it.
+ * LOCAL=1 builds what goes in on this machine instead of in a container, so that no base image is fetched. TO is another place that podman can
+ * push to, such as oci:DIRECTORY.
  */
 const [name = '', operand] = process.argv.slice(2);
 const image = process.env['IMAGE'] || product.name;
@@ -47,7 +48,9 @@ async function buildLocal(): Promise<void> {
   const empty = distPath('container', 'empty');
   mkdirSync(empty, { recursive: true });
   const how =
-    engine.program === 'docker' ? ['buildx', 'build', '--load'] : ['build', '--format', 'docker', '--isolation', 'chroot', '--layers=false'];
+    engine.program === 'docker'
+      ? ['buildx', 'build', '--load']
+      : ['build', '--format', 'docker', '--isolation', 'chroot', '--layers=false'];
   await run(engine.program, [...how, '--build-context', `build=${stage}`, ...naming(), '--file', dockerfile, empty], engine.env);
 }
 

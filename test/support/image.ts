@@ -3,6 +3,7 @@ import { command } from '../../scripts/provision/command.ts';
 import { containerEngine, type Engine } from '../../scripts/provision/engine.ts';
 import { temporaryDirectory } from '../../scripts/servers.ts';
 
+const dist = temporaryDirectory('image');
 const root = join(import.meta.dirname, '../..');
 
 /** The image as `make docker-build` makes it of what this checkout holds, in a store of its own. */
@@ -15,5 +16,6 @@ export async function buildImage(): Promise<{ engine: Engine; image: string; dir
 }
 
 export async function make(engine: Engine, ...args: string[]): Promise<string> {
-  return command('make', ['--no-print-directory', ...args], { cwd: root, env: engine.env });
+  // A place of its own for what is built: another run of this checkout may be at it.
+  return command('make', ['--no-print-directory', ...args], { cwd: root, env: { ...engine.env, DIST: dist } });
 }
