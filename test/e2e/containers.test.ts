@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { command } from '../../scripts/provision/command.ts';
@@ -113,21 +113,24 @@ test('the chart: pods with their claims, settings and secrets keep two clusters 
   t.after(() => stage.close());
   const natsPort = await freePort();
   const [repository, tag] = image.split(':');
-  const parts = ['watcher', 'gateway', 'writer'].flatMap((part) => ['--set', `${part}.enabled=true`]);
-  const token = (part: string, variable: string) => [
-    '--set',
-    `${part}.secrets.${variable}.name=nats,${part}.secrets.${variable}.key=token`,
-  ];
-  const manifests = await render(
-    ...['--set', `image.repository=${repository},image.tag=${tag}`],
-    ...parts,
-    ...token('gateway', 'UPSTREAM_TOKEN'),
-    ...token('watcher', 'NATS_TOKEN'),
-    ...token('writer', 'NATS_TOKEN'),
-    ...['--set', `gateway.config.embedded=true,gateway.config.nats-listen=127.0.0.1:${natsPort}`],
-    ...['--set', `watcher.config.es-hosts={${stage.source.url}},watcher.config.index-patterns={${stage.prefix}-*}`],
-    ...['--set', `writer.config.es-hosts={${stage.target.url}}`],
-  );
+  const token = { name: 'nats', key: 'token' };
+  const values = {
+    image: { repository, tag },
+    gateway: {
+      enabled: true,
+      config: { embedded: true, 'nats-listen': `127.0.0.1:${natsPort}` },
+      secrets: { UPSTREAM_TOKEN: token },
+    },
+    watcher: {
+      enabled: true,
+      config: { 'es-hosts': [stage.source.url], 'index-patterns': [`${stage.prefix}-*`] },
+      secrets: { NATS_TOKEN: token },
+    },
+    writer: { enabled: true, config: { 'es-hosts': [stage.target.url] }, secrets: { NATS_TOKEN: token } },
+  };
+  const file = join(temporaryDirectory('values'), 'values.json');
+  writeFileSync(file, JSON.stringify(values));
+  const manifests = await render('--values', file);
   const node = { secrets: { nats: { token: `t${seed}` } }, directory: temporaryDirectory('pods') };
   const here = (text: string) => text.replaceAll('sync-es-sync-gateway-nats:4222', `127.0.0.1:${natsPort}`);
   const containers: Container[] = [];

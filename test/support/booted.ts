@@ -35,15 +35,10 @@ export class BootedSystem {
     const empty = ['/tmp', '/run', '/run/lock', '/var/log/journal'].flatMap((path) => ['--tmpfs', `${path}:rw,notmpcopyup`]);
     const allowed = ['--cap-add', 'all', '--security-opt', 'seccomp=unconfined', '--security-opt', 'apparmor=unconfined'];
     const system = ['/lib/systemd/systemd', '--unit=sysinit.target', ...masked.map((unit) => `systemd.mask=${unit}.service`)];
-    await command(
-      engine.program,
-      [
-        ...['run', '--detach', '--name', name, '--network', 'host', '--systemd', 'always', ...allowed, ...empty],
-        // What this checkout is in may be below one of those.
-        ...['--volume', `${root}:${root}:ro`, '--rootfs', '/:O', ...system],
-      ],
-      { env: engine.env },
-    );
+    const named = ['--detach', '--name', name, '--network', 'host', '--systemd', 'always'];
+    // What this checkout is in may be below one of the empty ones.
+    const files = [...empty, '--volume', `${root}:${root}:ro`, '--rootfs', '/:O'];
+    await command(engine.program, ['run', ...named, ...allowed, ...files, ...system], { env: engine.env });
     const booted = new BootedSystem(engine, name);
     const up = async () => (await booted.run('systemctl list-jobs')).includes('No jobs running');
     await until('systemd to have booted', up, { withinMs: 60_000 });

@@ -40,7 +40,11 @@ export class Container {
       source === undefined ? ['--tmpfs', target] : ['--volume', `${source}:${target}${readOnly ? ':ro' : ''}`],
     );
     const args = [
-      ...['run', '--detach', '--name', spec.name, '--network', 'host', '--no-healthcheck'],
+      'run',
+      '--detach',
+      '--network=host',
+      '--no-healthcheck',
+      `--name=${spec.name}`,
       ...(spec.user === undefined ? [] : ['--user', spec.user]),
       ...(spec.readOnly ? ['--read-only'] : []),
       ...spec.capDrop.flatMap((capability) => ['--cap-drop', capability]),
