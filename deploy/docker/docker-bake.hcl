@@ -20,8 +20,8 @@ target "image" {
 
 // Each platform is built on a builder of its own kind, or under emulation: the executable holds that platform's Node.
 target "release" {
-  inherits   = ["image"]
-  tags       = ["${IMAGE}:${VERSION}", "${IMAGE}:latest"]
-  platforms  = ["linux/amd64", "linux/arm64"]
-  attest     = ["type=provenance,mode=max", "type=sbom"]
+  inherits  = ["image"]
+  tags      = ["${IMAGE}:${VERSION}", "${IMAGE}:latest"]
+  platforms = ["linux/amd64", "linux/arm64"]
+  attest    = ["type=provenance,mode=max", "type=sbom"]
 }

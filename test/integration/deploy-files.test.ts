@@ -77,7 +77,7 @@ test('docker-bake.hcl names the Dockerfile, both platforms, and arguments that t
   const bake = readFileSync(join(deploy, 'docker/docker-bake.hcl'), 'utf8');
   const dockerfile = readFileSync(join(deploy, 'docker/Dockerfile'), 'utf8');
   assert.match(bake, /dockerfile = "deploy\/docker\/Dockerfile"/);
-  assert.match(bake, /platforms += \["linux\/amd64", "linux\/arm64"\]/);
+  assert.match(bake, /platforms = \["linux\/amd64", "linux\/arm64"\]/);
   for (const [, name] of bake.matchAll(/args += \{ (\w+) = /g)) assert.match(dockerfile, new RegExp(`^ARG ${name}\\b`, 'm'));
 });
 
