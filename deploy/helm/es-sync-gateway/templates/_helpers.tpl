@@ -47,15 +47,12 @@ nats3: { program: nats3, args: [server], stateful: false }
 {{- if and .Values.gateway.enabled (eq (toString .Values.gateway.config.embedded) "true") }}true{{ end }}
 {{- end }}
 
-{{/* The settings file of one program. Takes { root, part, program }. */}}
+{{/* The settings file of one program: TOML for nats3, else YAML. Takes { root, part, program }. */}}
 {{- define "es-sync-gateway.config" -}}
-{{- $common := deepCopy .root.Values.config }}
-{{- if and (include "es-sync-gateway.embedded" .root) (not (hasKey $common "nats-url")) }}
-{{- $common = set $common "nats-url" (list (printf "nats://%s-nats:4222" (include "es-sync-gateway.fullname" .root))) }}
+{{- $file := deepCopy .root.Values.config }}
+{{- if and (include "es-sync-gateway.embedded" .root) (not (hasKey $file "nats-url")) }}
+{{- $file = set $file "nats-url" (list (printf "nats://%s-nats:4222" (include "es-sync-gateway.fullname" .root))) }}
 {{- end }}
-{{- with $common }}{{ toYaml . }}
-{{ end }}
-{{- with (index .root.Values .part).config }}{{ $.program }}:
-{{ toYaml . | indent 2 }}
-{{ end }}
+{{- with (index .root.Values .part).config }}{{ $file = set $file $.program . }}{{ end }}
+{{- if eq .part "nats3" }}{{ toToml $file }}{{ else }}{{ toYaml $file }}{{ end }}
 {{- end }}
