@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { command } from '../../scripts/provision/command.ts';
 import { podman, type Engine } from '../../scripts/provision/engine.ts';
 import { temporaryDirectory } from '../../scripts/servers.ts';
+import { endsWithUs } from './container.ts';
 import { until } from './until.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -23,6 +24,7 @@ const masked = [
 export class BootedSystem {
   readonly #engine: Engine;
   readonly #name: string;
+  #release: () => void = () => undefined;
 
   private constructor(engine: Engine, name: string) {
     this.#engine = engine;
@@ -40,6 +42,7 @@ export class BootedSystem {
     const files = [...empty, '--volume', `${root}:${root}:ro`, '--rootfs', '/:O'];
     await command(engine.program, ['run', ...named, ...allowed, ...files, ...system], { env: engine.env });
     const booted = new BootedSystem(engine, name);
+    booted.#release = await endsWithUs(engine, name);
     const up = async () => (await booted.run('systemctl list-jobs')).includes('No jobs running');
     await until('systemd to have booted', up, { withinMs: 60_000 });
     return booted;
@@ -54,5 +57,6 @@ export class BootedSystem {
 
   async end(): Promise<void> {
     await command(this.#engine.program, ['rm', '--force', '--time', '0', this.#name], { env: this.#engine.env });
+    this.#release();
   }
 }

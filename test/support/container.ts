@@ -1,6 +1,7 @@
 import { command } from '../../scripts/provision/command.ts';
 import type { Engine } from '../../scripts/provision/engine.ts';
 import { freePort } from '../../scripts/servers.ts';
+import { killAtEnd, spareAtEnd } from '../../scripts/servers/watchdog.ts';
 import { until } from './until.ts';
 
 /** What a compose file or a chart says of one container. */
@@ -20,11 +21,20 @@ export type ContainerSpec = {
 
 const readyWithinMs = 60_000;
 
+/** Has a container's first process killed when this process ends: an engine would let it go on. Answers what takes that back. */
+export async function endsWithUs(engine: Engine, name: string): Promise<() => void> {
+  const pid = Number(await command(engine.program, ['inspect', '--format', '{{.State.Pid}}', name], { env: engine.env }));
+  if (pid <= 1) return () => undefined;
+  killAtEnd(pid);
+  return () => spareAtEnd(pid);
+}
+
 /** A container of a real engine. It shares the machine's network, as the clusters under test listen on the loopback interface only. */
 export class Container {
   readonly spec: ContainerSpec;
   readonly #engine: Engine;
   readonly #port: number;
+  #release: () => void = () => undefined;
 
   private constructor(engine: Engine, spec: ContainerSpec, port: number) {
     this.#engine = engine;
@@ -55,7 +65,9 @@ export class Container {
       ...spec.command,
     ];
     await command(engine.program, args, { env: engine.env });
-    return new Container(engine, spec, port);
+    const container = new Container(engine, spec, port);
+    container.#release = await endsWithUs(engine, spec.name);
+    return container;
   }
 
   async ready(): Promise<void> {
@@ -80,22 +92,26 @@ export class Container {
 
   async start(): Promise<void> {
     await this.#call('start', this.spec.name);
+    this.#release = await endsWithUs(this.#engine, this.spec.name);
   }
 
   /** Ends its first process, and with it all others, as the kernel does. */
   async kill(): Promise<void> {
     await this.#call('kill', '--signal', 'KILL', this.spec.name);
     await this.#call('wait', this.spec.name);
+    this.#release();
   }
 
   /** Asks it to drain. Answers the exit code. */
   async stop(): Promise<number> {
     await this.#call('stop', '--time', '40', this.spec.name);
+    this.#release();
     return Number(await this.#call('inspect', '--format', '{{.State.ExitCode}}', this.spec.name));
   }
 
   async remove(): Promise<void> {
     await this.#call('rm', '--force', '--volumes', this.spec.name);
+    this.#release();
   }
 
   #call(...args: string[]): Promise<string> {
