@@ -7,6 +7,7 @@ import { after, test } from 'node:test';
 import { UsageError } from '../../src/core/errors.ts';
 import { watcherSettings } from '../../src/es-watcher/config.ts';
 import { writerSettings } from '../../src/es-writer/config.ts';
+import { gatewaySettings } from '../../src/nats-gateway/config.ts';
 import { readInvocation } from '../../src/service/config.ts';
 import type { Schema, Settings } from '../../src/service/settings.ts';
 
@@ -136,7 +137,7 @@ test('config/example.yaml is read by every program, as it is and with every defa
   const path = join(directory, 'example.yaml');
   for (const text of [example, example.replace(placeholder, '$1# $2').replace(/^( *)#([a-z])/gm, '$1$2')]) {
     writeFileSync(path, text);
-    for (const schema of [watcherSettings, writerSettings] as unknown as Schema[]) {
+    for (const schema of [watcherSettings, writerSettings, gatewaySettings] as unknown as Schema[]) {
       assert.deepEqual(await valuesOf(schema, ['--config', path]), { ...(await valuesOf(schema)), config: path });
     }
   }
