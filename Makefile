@@ -2,7 +2,7 @@
 NODE := scripts/node.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer run-gateway-embedded clean
+.PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer run-gateway-embedded clean build release
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -18,6 +18,13 @@ demo: setup ## follow a real Elasticsearch with a real OpenSearch and compare th
 
 test: setup ## run all tests on real servers (ONLY=unit or another folder, FILES="a.test.ts ...")
 	@$(NODE) scripts/test.ts $(ONLY) $(FILES)
+
+build: setup ## check types and bundle all programs into one file, dist/bundle/es-sync.cjs
+	@$(NODE) --with tsc --noEmit
+	@$(NODE) scripts/release.ts build
+
+release: setup ## make the executable that is all programs, dist/linux-x64/es-sync, with nats-server beside it
+	@$(NODE) scripts/release.ts release
 
 lint: setup ## check style, format, types and dead code
 	@failed=0; for tool in 'oxlint --type-aware' 'oxfmt --check' 'tsc --noEmit' knip; do \

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { syncSettings } from '../src/es-sync/config.ts';
 import { watcherSettings } from '../src/es-watcher/config.ts';
 import { watcherMetrics } from '../src/es-watcher/metrics.ts';
 import { gatewaySettings } from '../src/nats-gateway/config.ts';
@@ -19,7 +20,7 @@ import { reliabilityPage } from './docs/reliability.ts';
  * fails when one of them is stale.
  */
 const ROOT = join(import.meta.dirname, '..');
-const SCHEMAS = [watcherSettings, gatewaySettings, writerSettings] as unknown as Schema[];
+const SCHEMAS = [watcherSettings, gatewaySettings, writerSettings, syncSettings] as unknown as Schema[];
 const METRICS = { 'es-watcher': watcherMetrics, 'nats-gateway': gatewayMetrics, 'es-writer': writerMetrics };
 
 function pages(): Map<string, string> {

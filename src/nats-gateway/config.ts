@@ -20,7 +20,7 @@ export const gatewaySettings = defineSettings(
         default: 'false',
       }),
       natsBinary: setting(path(), {
-        help: 'The server’s program; if it is not there, nats-server is looked for on PATH.',
+        help: 'The server’s program; if it is not there, nats-server is looked for beside this program and on PATH.',
         default: '/usr/bin/nats-server',
       }),
       natsListen: setting(listen(), { help: 'Where the server listens for clients.', default: '0.0.0.0:4222' }),

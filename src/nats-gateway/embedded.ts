@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { delimiter, isAbsolute, join } from 'node:path';
+import { delimiter, dirname, isAbsolute, join } from 'node:path';
 import { backoffMs, pause } from '../core/backoff.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { Log } from '../service/log.ts';
@@ -81,7 +81,7 @@ export class EmbeddedServer {
 
   /** Runs it on another address than its clients know, so that nobody comes before `prepare` is done; ends it then. */
   async prepare(work: (url: string) => Promise<void>): Promise<void> {
-    const port = await bind('127.0.0.1', 0);
+    const port = await freePort('127.0.0.1');
     this.#spawn({ ...this.#settings, listen: { host: '127.0.0.1', port } });
     const failed = this.#ended.then((exit) => {
       throw this.#failure(exit);
@@ -226,15 +226,10 @@ export class EmbeddedServer {
   }
 }
 
-/** The program at the path, or else `nats-server` on the search path. Throws NATS_BINARY_MISSING. */
+/** The program at the path, or else `nats-server` beside our own executable or on the search path. Throws NATS_BINARY_MISSING. */
 export function findBinary(path: string, searchPath: string): string {
-  const places = [
-    path,
-    ...searchPath
-      .split(delimiter)
-      .filter(isAbsolute)
-      .map((directory) => join(directory, 'nats-server')),
-  ];
+  const directories = [dirname(process.execPath), ...searchPath.split(delimiter).filter(isAbsolute)];
+  const places = [path, ...directories.map((directory) => join(directory, 'nats-server'))];
   for (const place of places) {
     try {
       accessSync(place, constants.X_OK);
@@ -243,11 +238,16 @@ export function findBinary(path: string, searchPath: string): string {
       // The next place.
     }
   }
-  throw new GatewayError('NATS_BINARY_MISSING', `there is no nats-server at ${path} nor on PATH`, {
+  throw new GatewayError('NATS_BINARY_MISSING', `there is no nats-server at ${path}, beside this program, nor on PATH`, {
     hint:
       'install it (packages nats-server of Debian, Alpine and Homebrew; go install github.com/nats-io/nats-server/v2@latest; releases at' +
       ' github.com/nats-io/nats-server), or set --nats-binary (NATS_BINARY) to where it is',
   });
+}
+
+/** A port that nobody listens on now. */
+export function freePort(host: string): Promise<number> {
+  return bind(host, 0);
 }
 
 /** Takes an address for a moment; answers the port. */

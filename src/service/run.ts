@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { GatewayError } from '../core/errors.ts';
@@ -12,6 +11,7 @@ import { Metrics } from './metrics.ts';
 import type { Schema, Settings, SettingsOf } from './settings.ts';
 import { firstSignal, type StopSignal } from './signals.ts';
 import { formatDuration } from './units.ts';
+import { productVersion } from './version.ts';
 
 /** What a program is given besides its settings. */
 export type Frame = {
@@ -191,9 +191,4 @@ class Run<S extends Settings & CommonSettings> {
     this.#log.info({ address }, 'admin server listens');
     await metrics.start();
   }
-}
-
-function productVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
-  return version;
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { killAtEnd, spareAtEnd } from '../../scripts/servers/watchdog.ts';
 import { Hopeless, until } from './until.ts';
 
-export type ProgramName = 'es-watcher' | 'es-writer' | 'nats-gateway';
+export type ProgramName = 'es-watcher' | 'es-writer' | 'nats-gateway' | 'es-sync';
 export type LogLine = { level: string; msg: string; code?: string; [key: string]: unknown };
 export type ProgramOptions = {
   flags: readonly string[];
@@ -14,6 +14,10 @@ export type ProgramOptions = {
   env?: Readonly<Record<string, string>>;
   /** A command that the program is run by, and which becomes it by `exec`. */
   launcher?: readonly string[];
+  /** Instead of the launcher in bin/ that has the program's name. */
+  executable?: string;
+  /** What stands before the flags. */
+  command?: readonly string[];
 };
 export type Exit = { code: number | null; signal: NodeJS.Signals | null };
 
@@ -42,11 +46,11 @@ export class Program {
   /** Starts it and returns at once. */
   start(extraFlags: readonly string[] = []): void {
     if (this.isRunning()) throw new Error(`${this.name} runs already`);
-    const main = fileURLToPath(new URL(`../../bin/${this.name}`, import.meta.url));
-    const { launcher = [], flags } = this.#options;
-    const [command = '', ...args] = [...launcher, main, '--admin-listen', '127.0.0.1:0', ...flags, ...extraFlags];
+    const own = fileURLToPath(new URL(`../../bin/${this.name}`, import.meta.url));
+    const { launcher = [], executable = own, command = [], flags } = this.#options;
+    const words = [...launcher, executable, ...command, '--admin-listen', '127.0.0.1:0', ...flags, ...extraFlags];
     // A process group of its own, so that it ends with the test however that ends.
-    const child = spawn(command, args, {
+    const child = spawn(words[0]!, words.slice(1), {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...withoutSettings(process.env), ...this.#options.env },
@@ -143,7 +147,8 @@ export class Program {
   /** Sum of all series of a metric, whose program prefix is left out: `lag_operations`. */
   async metric(name: string): Promise<number> {
     const { body } = await this.get('/metrics');
-    const wanted = new RegExp(`^${this.name.replace('-', '_')}_${name}(?:\\{[^\\n]*\\})? (\\S+)$`, 'gm');
+    const prefixes = this.name === 'es-sync' ? 'es_(?:sync|watcher|writer)' : this.name.replace('-', '_');
+    const wanted = new RegExp(`^${prefixes}_${name}(?:\\{[^\\n]*\\})? (\\S+)$`, 'gm');
     const values = [...body.matchAll(wanted)].map(([, value]) => Number(value));
     return values.reduce((sum, value) => sum + value, 0);
   }
