@@ -2,10 +2,10 @@
 NODE := scripts/node.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer run-gateway-embedded clean build release
+.PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer run-gateway-embedded clean build release firecracker-rootfs firecracker-kernel
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-28s %s\n", $$1, $$2 }'
 
 setup: ## install what a checkout needs: Node and the npm packages
 	@scripts/setup.sh
@@ -25,6 +25,12 @@ build: setup ## check types and bundle all programs into one file, dist/bundle/e
 
 release: setup ## make the executable that is all programs, dist/linux-x64/es-sync, with nats-server beside it
 	@$(NODE) scripts/release.ts release
+
+firecracker-rootfs: release ## make the root drive of a microVM with nats-gateway --embedded, dist/firecracker/rootfs.ext4
+	@$(NODE) scripts/firecracker.ts rootfs
+
+firecracker-kernel: setup ## build its kernel from Debian's source, dist/firecracker/vmlinux
+	@$(NODE) scripts/firecracker.ts kernel
 
 lint: setup ## check style, format, types and dead code
 	@failed=0; for tool in 'oxlint --type-aware' 'oxfmt --check' 'tsc --noEmit' knip; do \

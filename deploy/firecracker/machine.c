@@ -184,7 +184,7 @@ void follow_host_clock(void) {
 
 /* A setting that the kernel's arguments do not give. */
 __attribute__((format(printf, 2, 3))) static void by_default(const char *name, const char *format, ...) {
-  char text[64];
+  char text[128];
   va_list values;
   va_start(values, format);
   vsnprintf(text, sizeof text, format, values);
@@ -200,7 +200,7 @@ void settle_limits(void) {
   unsigned long long memory = (unsigned long long)machine.totalram * machine.mem_unit;
   unsigned long long room = (unsigned long long)drive.f_blocks * drive.f_frsize;
   by_default("GOMEMLIMIT", "%lluMiB", (memory / 5) >> 20);
-  by_default("NODE_OPTIONS", "--max-old-space-size=%llu --max-semi-space-size=1", (memory / 4) >> 20);
+  by_default("NODE_OPTIONS", "--max-old-space-size=%llu --max-semi-space-size=1 --v8-pool-size=1", (memory / 4) >> 20);
   by_default("JS_MAX_MEMORY", "%lluMB", (memory / 32) >> 20);
   by_default("JS_MAX_FILE", "%lluMB", (room / 10 * 9) >> 20);
   by_default("STORE_DIR", STORE_DIR);

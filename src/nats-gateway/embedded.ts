@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, dirname, isAbsolute, join } from 'node:path';
 import { backoffMs, pause } from '../core/backoff.ts';
@@ -13,6 +13,8 @@ const restart = { minMs: 200, maxMs: 10_000 };
 const steadyAfterMs = 30_000;
 const stopWithinMs = 10_000;
 const linesKept = 20;
+
+const shell = '/bin/sh';
 
 /**
  * Runs the server and ends it when our end of the pipe on its input closes, which happens however the gateway ends, SIGKILL included. The
@@ -163,7 +165,10 @@ export class EmbeddedServer {
   #spawn(settings: EmbeddedSettings): void {
     writeFileSync(configFileOf(settings.storeDir), embeddedConfig(settings), { mode: 0o600 });
     // A session of its own: Ctrl-C at a terminal must not end the server before the gateway has drained.
-    const child = spawn('/bin/sh', ['-c', script, 'nats-server', settings.binary, '-c', configFileOf(settings.storeDir)], {
+    // Where there is no shell, in a machine or container made for the gateway alone, all ends with it anyway.
+    const guard = existsSync(shell) ? [shell, '-c', script, 'nats-server'] : [];
+    const [program = '', ...args] = [...guard, settings.binary, '-c', configFileOf(settings.storeDir)];
+    const child = spawn(program, args, {
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],
     });
@@ -216,7 +221,8 @@ export class EmbeddedServer {
   async #end(): Promise<void> {
     const child = this.#child;
     if (child === undefined) return;
-    child.stdin?.end();
+    if (child.spawnfile === shell) child.stdin?.end();
+    else child.kill('SIGTERM');
     const late = setTimeout(() => {
       const pid = readPid(pidFileOf(this.#settings.storeDir));
       if (pid !== undefined) signalProcess(pid, 'SIGKILL');
