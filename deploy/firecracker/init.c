@@ -72,6 +72,7 @@ static void end_the_rest(void) {
 static _Noreturn void shut_down(pid_t program) {
   int status;
   say("stopping");
+  report_memory();
   if (program > 0) {
     kill(program, SIGTERM);
     for (double late = uptime() + DRAIN_S; uptime() < late && reap(program, &status);) wait_signal(1);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "machine.h"
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -180,6 +181,35 @@ void follow_host_clock(void) {
   } else if (clock_settime(CLOCK_REALTIME, &host) == 0) {
     say("the clock was %.3f s behind the host's", behind);
   }
+}
+
+/* The value in kB behind a name in a file of /proc, in MB; negative where it is not there. */
+static double megabytes(const char *text, const char *name) {
+  const char *at = strstr(text, name);
+  return at == NULL ? -1 : strtod(at + strlen(name), NULL) / 1024;
+}
+
+static bool read_text(const char *entry, const char *rest, char *text, size_t room) {
+  char path[300];
+  snprintf(path, sizeof path, "/proc/%s%s", entry, rest);
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  ssize_t got = file < 0 ? -1 : read(file, text, room - 1);
+  if (file >= 0) close(file);
+  text[got > 0 ? got : 0] = '\0';
+  return got > 0;
+}
+
+void report_memory(void) {
+  char text[4096], command[256];
+  if (!read_text("meminfo", "", text, sizeof text)) return;
+  say("memory: %.1f MB, %.1f MB available", megabytes(text, "MemTotal:"), megabytes(text, "MemAvailable:"));
+  DIR *processes = opendir("/proc");
+  for (struct dirent *entry; processes != NULL && (entry = readdir(processes)) != NULL;) {
+    /* Threads of the kernel have no command line. */
+    if (entry->d_name[0] > '9' || !read_text(entry->d_name, "/cmdline", command, sizeof command) || !read_text(entry->d_name, "/status", text, sizeof text)) continue;
+    say("memory of %s: %.1f MB own, %.1f MB of files", command, megabytes(text, "RssAnon:"), megabytes(text, "RssFile:"));
+  }
+  if (processes != NULL) closedir(processes);
 }
 
 /* A setting that the kernel's arguments do not give. */

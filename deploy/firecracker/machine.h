@@ -19,6 +19,9 @@ void settle_limits(void);
 /* To be called now and then. */
 void follow_host_clock(void);
 
+/* What the machine has and what each process holds of it: memory of its own, and pages of files, which the kernel takes back at need. */
+void report_memory(void);
+
 /* Firecracker ends when the guest resets the processor; switching off would leave it waiting. */
 _Noreturn void end_machine(void);
 

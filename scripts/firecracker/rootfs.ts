@@ -50,7 +50,11 @@ async function compileInit(to: string): Promise<void> {
   const sources = ['init.c', 'machine.c'].map((file) => join(root, 'deploy/firecracker', file));
   const flags = ['-std=c17', '-Os', '-static', '-s', '-Wall', '-Wextra', '-Werror', '-Wl,--build-id=none'];
   await command('gcc', [...flags, '-o', to, ...sources]).catch((error: unknown) => {
-    throw missing('the init of the microVM could not be compiled', 'it takes gcc with a static C library (Debian: gcc libc6-dev)', error);
+    throw missing(
+      'the init of the microVM could not be compiled',
+      'it takes gcc with a static C library (Debian: gcc libc6-dev)',
+      error,
+    );
   });
 }
 
@@ -84,10 +88,23 @@ async function fill(tree: string, tools: Tools, output: string): Promise<void> {
   const entries = readdirSync(tree, { recursive: true, encoding: 'utf8' }).sort();
   const sizes = entries.map((entry) => lstatSync(join(tree, entry)).size);
   const blocks = sizes.reduce((sum, size) => sum + Math.ceil(size / blockBytes), spareBlocks);
-  const features = ['-O', '^has_journal,^resize_inode,^dir_index', '-m', '0', '-b', String(blockBytes), '-N', String(entries.length + spareInodes)];
+  const features = [
+    '-O',
+    '^has_journal,^resize_inode,^dir_index',
+    '-m',
+    '0',
+    '-b',
+    String(blockBytes),
+    '-N',
+    String(entries.length + spareInodes),
+  ];
   const env = { E2FSPROGS_FAKE_TIME: String(epochS) };
   rmSync(output, { force: true });
-  await command(tools.mke2fs, ['-q', '-t', 'ext4', '-U', uuid, '-E', `hash_seed=${uuid},root_owner=0:0`, ...features, '-d', tree, output, String(blocks)], { env });
+  await command(
+    tools.mke2fs,
+    ['-q', '-t', 'ext4', '-U', uuid, '-E', `hash_seed=${uuid},root_owner=0:0`, ...features, '-d', tree, output, String(blocks)],
+    { env },
+  );
   const fields = ['uid 0', 'gid 0', ...['atime', 'ctime', 'mtime', 'crtime'].map((time) => `${time} @${epochS}`)];
   const orders = ['/', ...entries].flatMap((entry) => fields.map((field) => `set_inode_field "${entry}" ${field}`));
   const file = join(dirname(tree), 'owners');

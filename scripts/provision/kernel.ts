@@ -61,6 +61,8 @@ function isEquipped(): boolean {
 /** An option whose conditions are not met is dropped without a word. */
 function assertTaken(settled: string): void {
   const lines = new Set(settled.split('\n'));
-  const dropped = readFileSync(config, 'utf8').split('\n').filter((line) => line.startsWith('CONFIG_') && !lines.has(line));
+  const dropped = readFileSync(config, 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('CONFIG_') && !lines.has(line));
   if (dropped.length > 0) throw new Error(`the kernel's configuration did not take ${dropped.join(', ')}`);
 }

@@ -23,7 +23,13 @@ export type MicrovmOptions = {
   bootArgs?: string;
 };
 
-export type Microvm = { server: Server; natsUrl: string; adminUrl: string; console: () => string; ctrlAltDel: () => Promise<void> };
+export type Microvm = {
+  server: Server;
+  natsUrl: string;
+  adminUrl: string;
+  console: () => string;
+  ctrlAltDel: () => Promise<void>;
+};
 
 export function readVmConfig(): VmConfig {
   return JSON.parse(readFileSync(join(import.meta.dirname, '../../deploy/firecracker/vm.json'), 'utf8')) as VmConfig;
@@ -51,7 +57,12 @@ export async function startMicrovm(options: MicrovmOptions): Promise<Microvm> {
     dataDir,
     logFile,
     program: qemu,
-    args: [...machine(options, dataDir), ...forwarded({ [nats]: 4222, [admin]: 8080 }), '-qmp', `unix:${control},server=on,wait=off`],
+    args: [
+      ...machine(options, dataDir),
+      ...forwarded({ [nats]: 4222, [admin]: 8080 }),
+      '-qmp',
+      `unix:${control},server=on,wait=off`,
+    ],
     ready: async () => (await fetch(`http://127.0.0.1:${admin}/health/ready`, { signal: AbortSignal.timeout(5_000) })).ok,
   });
   return {
@@ -76,7 +87,12 @@ function machine({ imageDir, memoryMb, dataBytes = 2 ** 30, bootArgs = '' }: Mic
     ...drives.flatMap((drive, at) => {
       const file = drive.is_read_only ? join(imageDir, drive.path_on_host) : blank(join(dataDir, drive.path_on_host), dataBytes);
       const access = drive.is_read_only ? 'readonly=on' : 'cache=writeback';
-      return ['-drive', `id=drive${at},if=none,format=raw,file=${file},${access}`, '-device', `virtio-blk-device,drive=drive${at}`];
+      return [
+        '-drive',
+        `id=drive${at},if=none,format=raw,file=${file},${access}`,
+        '-device',
+        `virtio-blk-device,drive=drive${at}`,
+      ];
     }),
   ];
 }
@@ -113,6 +129,7 @@ async function qemuSystem(): Promise<string> {
   const name = 'qemu-system-x86_64';
   if (which(name) === undefined && canAptGet()) await aptGet('qemu-system-x86');
   const found = which(name);
-  if (found === undefined) throw missing(`${name} is not in PATH; it boots the microVM`, 'Debian: apt-get install qemu-system-x86');
+  if (found === undefined)
+    throw missing(`${name} is not in PATH; it boots the microVM`, 'Debian: apt-get install qemu-system-x86');
   return found;
 }

@@ -43,7 +43,17 @@ const fullVmConfiguration = z.strictObject({
 /** Options of firectl (its README) that take a value. */
 const firectlOptions = [
   ...['firecracker-binary', 'kernel', 'kernel-opts', 'root-drive', 'root-partition', 'add-drive', 'tap-device', 'vsock-device'],
-  ...['vmm-log-fifo', 'log-level', 'metrics-fifo', 'ncpus', 'cpu-template', 'memory', 'metadata', 'firecracker-log', 'socket-path'],
+  ...[
+    'vmm-log-fifo',
+    'log-level',
+    'metrics-fifo',
+    'ncpus',
+    'cpu-template',
+    'memory',
+    'metadata',
+    'firecracker-log',
+    'socket-path',
+  ],
 ];
 
 const guide = commandsOf('docs/deploy/firecracker.md');
@@ -63,7 +73,9 @@ describe('the configuration of the microVM', () => {
 
   it('is what the firectl line of the guide asks for', () => {
     const line = guide.find((command) => command.startsWith('firectl '))!;
-    const given = new Map([...line.matchAll(/ --([\w-]+)=(?:'([^']*)'|(\S+))/g)].map(([, name, quoted, bare]) => [name!, quoted ?? bare!]));
+    const given = new Map(
+      [...line.matchAll(/ --([\w-]+)=(?:'([^']*)'|(\S+))/g)].map(([, name, quoted, bare]) => [name!, quoted ?? bare!]),
+    );
     assert.deepEqual(
       [...given.keys()].filter((name) => !firectlOptions.includes(name)),
       [],
