@@ -74,16 +74,27 @@ export async function startMicrovm(options: MicrovmOptions): Promise<Microvm> {
   };
 }
 
+/** QEMU's machine of Firecracker's kind; it ends where it would start again, as Firecracker does. */
+const emulated = (
+  '-M microvm,acpi=on,rtc=on,pit=off -accel tcg -cpu max -nodefaults -no-user-config -no-reboot -display none -serial stdio ' +
+  '-device i8042 -device virtio-rng-device'
+).split(' ');
+
 function machine({ imageDir, memoryMb, dataBytes = 2 ** 30, bootArgs = '' }: MicrovmOptions, dataDir: string): string[] {
   const { 'boot-source': boot, drives, 'machine-config': size } = readVmConfig();
   const given = boot.boot_args.split(' ').filter((argument) => !argument.startsWith('ip='));
   // Firecracker itself names the root drive.
   const args = [...given, network, 'root=/dev/vda', 'ro', bootArgs].join(' ');
   return [
-    ...['-M', 'microvm,acpi=on,rtc=on,pit=off', '-accel', 'tcg', '-cpu', 'max', '-nodefaults', '-no-user-config', '-no-reboot'],
-    ...['-display', 'none', '-serial', 'stdio', '-device', 'i8042', '-device', 'virtio-rng-device'],
-    ...['-m', `${memoryMb ?? size.mem_size_mib}M`, '-smp', String(size.vcpu_count)],
-    ...['-kernel', join(imageDir, boot.kernel_image_path), '-append', args],
+    ...emulated,
+    '-m',
+    `${memoryMb ?? size.mem_size_mib}M`,
+    '-smp',
+    String(size.vcpu_count),
+    '-kernel',
+    join(imageDir, boot.kernel_image_path),
+    '-append',
+    args,
     ...drives.flatMap((drive, at) => {
       const file = drive.is_read_only ? join(imageDir, drive.path_on_host) : blank(join(dataDir, drive.path_on_host), dataBytes);
       const access = drive.is_read_only ? 'readonly=on' : 'cache=writeback';

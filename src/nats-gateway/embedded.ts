@@ -167,8 +167,8 @@ export class EmbeddedServer {
     // A session of its own: Ctrl-C at a terminal must not end the server before the gateway has drained.
     // Where there is no shell, in a machine or container made for the gateway alone, all ends with it anyway.
     const guard = existsSync(shell) ? [shell, '-c', script, 'nats-server'] : [];
-    const [program = '', ...args] = [...guard, settings.binary, '-c', configFileOf(settings.storeDir)];
-    const child = spawn(program, args, {
+    const line = [...guard, settings.binary, '-c', configFileOf(settings.storeDir)];
+    const child = spawn(line[0]!, line.slice(1), {
       detached: true,
       stdio: ['pipe', 'pipe', 'pipe'],
     });

@@ -110,7 +110,7 @@ test('the other commands of the guide', async (t) => {
   await command('unshare', ['-rn', 'sh', '-ec', guide.filter((line) => line.startsWith('ip ')).join('\n')], { env: inSbin });
   const asked: string[] = [];
   const api = createServer((request, response) => {
-    request.on('data', (body: Buffer) => asked.push(`${request.method} ${request.url} ${body}`));
+    request.on('data', (body: Buffer) => asked.push(`${request.method} ${request.url} ${body.toString()}`));
     request.on('end', () => response.writeHead(204).end());
   });
   const listening = Promise.withResolvers<void>();

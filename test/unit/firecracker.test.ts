@@ -41,20 +41,10 @@ const fullVmConfiguration = z.strictObject({
 });
 
 /** Options of firectl (its README) that take a value. */
-const firectlOptions = [
-  ...['firecracker-binary', 'kernel', 'kernel-opts', 'root-drive', 'root-partition', 'add-drive', 'tap-device', 'vsock-device'],
-  ...[
-    'vmm-log-fifo',
-    'log-level',
-    'metrics-fifo',
-    'ncpus',
-    'cpu-template',
-    'memory',
-    'metadata',
-    'firecracker-log',
-    'socket-path',
-  ],
-];
+const firectlOptions = (
+  'firecracker-binary kernel kernel-opts root-drive root-partition add-drive tap-device vsock-device vmm-log-fifo log-level ' +
+  'metrics-fifo ncpus cpu-template memory metadata firecracker-log socket-path'
+).split(' ');
 
 const guide = commandsOf('docs/deploy/firecracker.md');
 
