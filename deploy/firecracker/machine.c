@@ -234,6 +234,8 @@ void settle_limits(void) {
   by_default("JS_MAX_MEMORY", "%lluMB", (memory / 32) >> 20);
   by_default("JS_MAX_FILE", "%lluMB", (room / 10 * 9) >> 20);
   by_default("STORE_DIR", STORE_DIR);
+  /* The console is a terminal only in name. */
+  by_default("LOG_FORMAT", "json");
   if (access(CONFIG_FILE, R_OK) == 0) by_default("CONFIG", CONFIG_FILE);
   setenv("HOME", "/tmp", 1);
   setenv("PATH", "/usr/bin", 1);

@@ -55,7 +55,7 @@ test('128 MB: a sync goes through it, loses nothing by a power cut, and Ctrl-Alt
     watcherFlags: ['--stream=ES_CHANGES'],
     writerFlags: ['--stream=ES_CHANGES', '--consumer=es-writer', '--dlq-stream=ES_DLQ'],
   });
-  const plans = standardPlans(rig.prefix, { idsEach: 300 });
+  const plans = standardPlans(rig.prefix, { idsEach: 100 });
   await preparePlans(rig.source, rig.target, plans);
   t.after(async () => {
     await rig.stop();
@@ -64,16 +64,16 @@ test('128 MB: a sync goes through it, loses nothing by a power cut, and Ctrl-Alt
   const work = (part: string, operations: number): Promise<unknown> =>
     new Workload({ cluster: rig.source, random: random.fork(part), plans, clients: 4, operations }).run();
   const exact = async (): Promise<number> => {
-    await until('the gateway to have nothing left', async () => (await metric(vm, 'lag_messages')) === 0, { withinMs: 60_000 });
+    await until('the gateway to have nothing left', async () => (await metric(vm, 'lag_messages')) === 0, { withinMs: 120_000 });
     const { documents } = await rig.untilExact();
     assert.equal(await metric(vm, 'dead_letters_total'), 0);
     return documents;
   };
   await rig.start();
-  await work('before', 800);
-  await Promise.all([work('during', 1_200), vm.server.restart()]);
+  await work('before', 300);
+  await Promise.all([work('during', 500), vm.server.restart()]);
   t.diagnostic(`${await exact()} documents after a power cut`);
-  await work('after', 200);
+  await work('after', 100);
   await vm.ctrlAltDel();
   await until('the machine to end', () => !vm.server.isRunning(), { withinMs: 60_000 });
   assert.match(vm.console(), /init \[ *[\d.]+\]: stopped\s*$/);
