@@ -2,7 +2,7 @@
 NODE := scripts/node.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer run-gateway-embedded clean build release firecracker-rootfs firecracker-kernel
+.PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer run-gateway-embedded clean build release musl dist tarball release-check firecracker-rootfs firecracker-kernel
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-28s %s\n", $$1, $$2 }'
@@ -25,6 +25,18 @@ build: setup ## check types and bundle all programs into one file, dist/bundle/e
 
 release: setup ## make the executable that is all programs, dist/linux-x64/es-sync, with nats-server beside it
 	@$(NODE) scripts/release.ts release
+
+musl: setup ## the same for systems without glibc, dist/linux-x64-musl
+	@$(NODE) scripts/release.ts musl
+
+dist: setup ## lay out what the archives hold: executables, completions, licences, bill of materials (dist/es-sync-gateway-*)
+	@$(NODE) scripts/release.ts dist
+
+tarball: setup ## make the archives and the npm package, the same bytes each time
+	@$(NODE) scripts/release.ts tarball
+
+release-check: setup ## build a release and look at all of it (ARGS="--unreleased --twice")
+	@$(NODE) scripts/release.ts check $(ARGS)
 
 firecracker-rootfs: release ## make the root drive of a microVM with nats-gateway --embedded, dist/firecracker/rootfs.ext4
 	@$(NODE) scripts/firecracker.ts rootfs

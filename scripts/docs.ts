@@ -1,26 +1,21 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { syncSettings } from '../src/es-sync/config.ts';
-import { watcherSettings } from '../src/es-watcher/config.ts';
 import { watcherMetrics } from '../src/es-watcher/metrics.ts';
-import { gatewaySettings } from '../src/nats-gateway/config.ts';
 import { gatewayMetrics } from '../src/nats-gateway/metrics.ts';
-import { writerSettings } from '../src/es-writer/config.ts';
 import { writerMetrics } from '../src/es-writer/metrics.ts';
 import { Metrics } from '../src/service/metrics.ts';
-import type { Schema } from '../src/service/settings.ts';
 import { configurationPage } from './docs/configuration.ts';
 import { errorsPage } from './docs/errors.ts';
 import { exampleFile } from './docs/example.ts';
 import { metricsPage } from './docs/metrics.ts';
 import { reliabilityPage } from './docs/reliability.ts';
+import { schemas } from './docs/schemas.ts';
 
 /**
  * Writes the reference pages and the example file from the code that they describe: `docs.ts`. `docs.ts --check` writes nothing and
  * fails when one of them is stale.
  */
 const ROOT = join(import.meta.dirname, '..');
-const SCHEMAS = [watcherSettings, gatewaySettings, writerSettings, syncSettings] as unknown as Schema[];
 const METRICS = { 'es-watcher': watcherMetrics, 'nats-gateway': gatewayMetrics, 'es-writer': writerMetrics };
 
 function pages(): Map<string, string> {
@@ -30,11 +25,11 @@ function pages(): Map<string, string> {
     return { program, metrics: frame.describe() };
   });
   return new Map([
-    ['docs/configuration.md', configurationPage(SCHEMAS)],
+    ['docs/configuration.md', configurationPage(schemas)],
     ['docs/metrics.md', metricsPage(metrics)],
     ['docs/errors.md', errorsPage(ROOT)],
     ['docs/reliability.md', reliabilityPage(read(join(ROOT, 'docs/reliability.jsonl')) ?? '')],
-    ['config/example.yaml', exampleFile(SCHEMAS)],
+    ['config/example.yaml', exampleFile(schemas)],
   ]);
 }
 

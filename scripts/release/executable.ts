@@ -1,43 +1,46 @@
 import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { command, missing } from '../provision/command.ts';
+import { cacheAsset, codeAsset, type CompiledCode, compileCode } from './compiled-code.ts';
 import { commandNames, distPath } from './product.ts';
 
 /** What every start of Node gets: the same as bin/es-watcher gives it. */
-const nodeFlags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=8'];
+const nodeFlags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4'];
 
 export type ExecutableParts = { node: string; bundle: string; output: string };
+
+/** What Node's single-executable build is told of the program, whatever it is built for. */
+export function executableSettings(code: CompiledCode): object {
+  return {
+    main: code.loader,
+    disableExperimentalSEAWarning: true,
+    execArgv: nodeFlags,
+    // NODE_OPTIONS stays an operator's way to more memory.
+    execArgvExtension: 'env',
+    assets: { [codeAsset]: code.code, [cacheAsset]: code.cache },
+  };
+}
 
 /**
  * Node and the bundle as one file, by Node's own single-executable build, with the bundle's compiled code in it. The same parts give
  * the same bytes.
  */
 export async function makeExecutable({ node, bundle, output }: ExecutableParts): Promise<void> {
-  mkdirSync(dirname(output), { recursive: true });
-  mkdirSync(distPath('stage'), { recursive: true });
-  const stripped = distPath('stage', 'node');
+  const stage = distPath('stage');
+  mkdirSync(stage, { recursive: true });
+  const code = await compileCode(bundle, stage, [node]);
+  const stripped = join(stage, 'node');
   await strip(node, stripped);
-  const config = distPath('stage', 'executable.json');
-  const settings = {
-    main: bundle,
-    mainFormat: 'commonjs',
-    executable: stripped,
-    output,
-    disableExperimentalSEAWarning: true,
-    useCodeCache: true,
-    execArgv: nodeFlags,
-    // NODE_OPTIONS stays an operator's way to more memory.
-    execArgvExtension: 'env',
-  };
+  const config = join(stage, 'executable.json');
+  const settings = { ...executableSettings(code), mainFormat: 'commonjs', executable: stripped, output };
   writeFileSync(config, JSON.stringify(settings));
   rmSync(output, { force: true });
-  // With a seed of its own per run, V8 would write the compiled code in another order each time.
-  await command(node, ['--random-seed=1', '--build-sea', config]);
-  rmSync(distPath('stage'), { recursive: true });
+  await command(node, ['--build-sea', config], { cwd: stage });
+  rmSync(stage, { recursive: true });
 }
 
 /** The symbols that are only for debuggers are a fifth of Node. */
-async function strip(from: string, to: string): Promise<void> {
+export async function strip(from: string, to: string): Promise<void> {
   cpSync(from, to);
   await command('strip', ['--strip-all', to]).catch((error: unknown) => {
     throw missing('strip failed', 'it comes with binutils (Debian: apt-get install binutils)', error);

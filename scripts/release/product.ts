@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { programs } from '../../src/es-sync/programs.ts';
 
 export const root = join(import.meta.dirname, '../..');
@@ -12,7 +12,7 @@ export const product = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8
 /** Names that the executable can be called by, its own first. */
 export const commandNames: readonly string[] = ['es-sync', ...Object.keys(programs)];
 
-/** Below `dist/`, where everything that is built goes. */
+/** Below `dist/`, or where DIST says, where everything that is built goes. */
 export function distPath(...parts: string[]): string {
-  return join(root, 'dist', ...parts);
+  return join(resolve(root, process.env['DIST'] || 'dist'), ...parts);
 }

@@ -14,12 +14,11 @@ const steadyAfterMs = 30_000;
 const stopWithinMs = 10_000;
 const linesKept = 20;
 
-const shell = '/bin/sh';
-
 /**
  * Runs the server and ends it when our end of the pipe on its input closes, which happens however the gateway ends, SIGKILL included. The
  * server has no other way to know: it is not told that its parent is gone.
  */
+const shell = '/bin/sh';
 const script = `
 exec 3<&0
 "$@" </dev/null 3<&- &
@@ -164,14 +163,11 @@ export class EmbeddedServer {
 
   #spawn(settings: EmbeddedSettings): void {
     writeFileSync(configFileOf(settings.storeDir), embeddedConfig(settings), { mode: 0o600 });
+    const server = [settings.binary, '-c', configFileOf(settings.storeDir)];
+    // An image without a shell has nobody but us to be outlived: we are its first process, and the kernel ends the others with it.
+    const words = existsSync(shell) ? [shell, '-c', script, 'nats-server', ...server] : server;
     // A session of its own: Ctrl-C at a terminal must not end the server before the gateway has drained.
-    // Where there is no shell, in a machine or container made for the gateway alone, all ends with it anyway.
-    const guard = existsSync(shell) ? [shell, '-c', script, 'nats-server'] : [];
-    const line = [...guard, settings.binary, '-c', configFileOf(settings.storeDir)];
-    const child = spawn(line[0]!, line.slice(1), {
-      detached: true,
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
+    const child = spawn(words[0]!, words.slice(1), { detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
     this.#child = child;
     child.stdin.on('error', () => undefined);
     for (const stream of [child.stdout, child.stderr]) {
@@ -221,8 +217,8 @@ export class EmbeddedServer {
   async #end(): Promise<void> {
     const child = this.#child;
     if (child === undefined) return;
-    if (child.spawnfile === shell) child.stdin?.end();
-    else child.kill('SIGTERM');
+    child.stdin?.end();
+    if (!existsSync(shell)) child.kill('SIGTERM');
     const late = setTimeout(() => {
       const pid = readPid(pidFileOf(this.#settings.storeDir));
       if (pid !== undefined) signalProcess(pid, 'SIGKILL');

@@ -59,7 +59,9 @@ test(`es-sync run in one process: it and its NATS server are killed ${kills} tim
   const tally = await working;
   assert.deepEqual([...tally.refusals.keys()], []);
   const comparison = await rig.untilExact();
-  t.diagnostic(`SEED=${seed}: ${comparison.documents} documents equal after ${tally}; killed ${JSON.stringify([...killed])}`);
+  t.diagnostic(
+    `SEED=${seed}: ${comparison.documents} documents equal after ${String(tally)}; killed ${JSON.stringify([...killed])}`,
+  );
   rig.assertQuiet();
   assert.equal(await sync.metric('dead_letters_total'), 0);
   assert.deepEqual(await sync.stop(), { code: 0, signal: null }, 'SIGTERM drains and ends with 0');
