@@ -35,6 +35,9 @@ export function readVmConfig(): VmConfig {
   return JSON.parse(readFileSync(join(import.meta.dirname, '../../deploy/firecracker/vm.json'), 'utf8')) as VmConfig;
 }
 
+/** Emulation takes its time where others are at work too. */
+const readyWithinMs = 10 * 60_000;
+
 /** Addresses in QEMU's user-mode network: the machine's, the host's, the name server's. */
 const network = 'ip=10.0.2.15::10.0.2.2:255.255.255.0:es-sync:eth0:off:10.0.2.3';
 
@@ -63,6 +66,7 @@ export async function startMicrovm(options: MicrovmOptions): Promise<Microvm> {
       '-qmp',
       `unix:${control},server=on,wait=off`,
     ],
+    readyWithinMs,
     ready: async () => (await fetch(`http://127.0.0.1:${admin}/health/ready`, { signal: AbortSignal.timeout(5_000) })).ok,
   });
   return {
@@ -83,8 +87,8 @@ const emulated = (
 function machine({ imageDir, memoryMb, dataBytes = 2 ** 30, bootArgs = '' }: MicrovmOptions, dataDir: string): string[] {
   const { 'boot-source': boot, drives, 'machine-config': size } = readVmConfig();
   const given = boot.boot_args.split(' ').filter((argument) => !argument.startsWith('ip='));
-  // Firecracker itself names the root drive.
-  const args = [...given, network, clock(), 'root=/dev/vda', 'ro', bootArgs].join(' ');
+  // What Firecracker adds by itself: that there is no PCI, and the root drive.
+  const args = [...given, 'pci=off', 'root=/dev/vda', 'ro', network, clock(), bootArgs].join(' ');
   return [
     ...emulated,
     '-m',
