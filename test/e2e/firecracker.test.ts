@@ -85,7 +85,7 @@ test('128 MB: a sync goes through it, loses nothing by a power cut, and Ctrl-Alt
 test('256 MB: settings come from the data drive of the guide and from kernel arguments', async (t) => {
   const dataDir = temporaryDirectory('microvm-data');
   for (const begin of ['mkdir ', 'echo ', 'mke2fs ']) await command('sh', ['-c', guided(begin)], { cwd: dataDir, env: inSbin });
-  const vm = await boot({ dataDir, bootArgs: 'TENANT_IGNORED=x LOG_LEVEL=debug' });
+  const vm = await boot({ dataDir, bootArgs: 'LOG_LEVEL=debug' });
   t.after(() => vm.server.kill());
   const shown = await (await fetch(`${vm.adminUrl}/config`)).text();
   assert.match(shown, /secret-\*/);
