@@ -2,10 +2,10 @@
 NODE := scripts/node.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer run-gateway-embedded clean build release musl dist tarball release-check docker-build docker-push
+.PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer run-gateway-embedded clean build release musl dist tarball release-check docker-build docker-push firecracker-rootfs firecracker-kernel
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-27s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-28s %s\n", $$1, $$2 }'
 
 setup: ## install what a checkout needs: Node and the npm packages
 	@scripts/setup.sh
@@ -43,6 +43,12 @@ docker-build: setup ## build the container image es-sync-gateway:VERSION (IMAGE=
 
 docker-push: setup ## push it to the registry that its name begins with, for amd64 and arm64 (TO=oci:DIRECTORY)
 	@IMAGE='$(IMAGE)' VERSION='$(VERSION)' TO='$(TO)' $(NODE) scripts/docker.ts push
+
+firecracker-rootfs: release ## make the root drive of a microVM with nats-gateway --embedded, dist/firecracker/rootfs.ext4
+	@$(NODE) scripts/firecracker.ts rootfs
+
+firecracker-kernel: setup ## build its kernel from Debian's source, dist/firecracker/vmlinux
+	@$(NODE) scripts/firecracker.ts kernel
 
 lint: setup ## check style, format, types and dead code
 	@failed=0; for tool in 'oxlint --type-aware' 'oxfmt --check' 'tsc --noEmit' knip; do \

@@ -1,23 +1,23 @@
 import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { command, missing } from '../provision/command.ts';
+import { cacheAsset, codeAsset, type CompiledCode, compileCode } from './compiled-code.ts';
 import { commandNames, distPath } from './product.ts';
 
 /** What every start of Node gets: the same as bin/es-watcher gives it. */
-const nodeFlags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=8'];
+const nodeFlags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4'];
 
 export type ExecutableParts = { node: string; bundle: string; output: string };
 
-/** What Node's single-executable build is told of the program, whatever it is built for. To be run in the bundle's directory. */
-export function executableSettings(bundle: string): object {
+/** What Node's single-executable build is told of the program, whatever it is built for. */
+export function executableSettings(code: CompiledCode): object {
   return {
-    // Without directories: the path shows in stack traces, and must not tell where it was built.
-    main: basename(bundle),
+    main: code.loader,
     disableExperimentalSEAWarning: true,
-    useCodeCache: true,
     execArgv: nodeFlags,
     // NODE_OPTIONS stays an operator's way to more memory.
     execArgvExtension: 'env',
+    assets: { [codeAsset]: code.code, [cacheAsset]: code.cache },
   };
 }
 
@@ -28,13 +28,14 @@ export function executableSettings(bundle: string): object {
 export async function makeExecutable({ node, bundle, output }: ExecutableParts): Promise<void> {
   const stage = distPath('stage');
   mkdirSync(stage, { recursive: true });
+  const code = await compileCode(bundle, stage, [node]);
   const stripped = join(stage, 'node');
   await strip(node, stripped);
   const config = join(stage, 'executable.json');
-  writeFileSync(config, JSON.stringify({ ...executableSettings(bundle), mainFormat: 'commonjs', executable: stripped, output }));
+  const settings = { ...executableSettings(code), mainFormat: 'commonjs', executable: stripped, output };
+  writeFileSync(config, JSON.stringify(settings));
   rmSync(output, { force: true });
-  // With a seed of its own per run, V8 would write the compiled code in another order each time.
-  await command(node, ['--random-seed=1', '--build-sea', config], { cwd: dirname(bundle) });
+  await command(node, ['--build-sea', config], { cwd: stage });
   rmSync(stage, { recursive: true });
 }
 

@@ -1,6 +1,7 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { command } from '../provision/command.ts';
+import { compileCode } from './compiled-code.ts';
 import { Elf, segmentType } from './elf.ts';
 import { executableSettings, strip } from './executable.ts';
 import { distPath } from './product.ts';
@@ -29,9 +30,10 @@ export async function makeMuslExecutable(home: string, bundle: string, directory
   mkdirSync(stage, { recursive: true });
   const blob = join(stage, 'blob');
   const config = join(stage, 'executable.json');
-  writeFileSync(config, JSON.stringify({ ...executableSettings(bundle), output: blob }));
   const node = [join(library, loader), '--library-path', library, join(home, 'node')] as const;
-  await command(node[0], [...node.slice(1), '--random-seed=1', '--experimental-sea-config', config], { cwd: dirname(bundle) });
+  const code = await compileCode(bundle, stage, node);
+  writeFileSync(config, JSON.stringify({ ...executableSettings(code), output: blob }));
+  await command(node[0], [...node.slice(1), '--experimental-sea-config', config], { cwd: stage });
   const output = join(directory, 'es-sync');
   await strip(join(home, 'node'), output);
   const elf = new Elf(readFileSync(output));

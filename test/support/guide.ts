@@ -42,3 +42,14 @@ export function flagsOf(
   }
   return flags;
 }
+
+/** The shell commands that a page of the repository shows in its ```sh blocks, a line each, continued lines joined. */
+export function shellLinesOf(page: string): string[] {
+  const text = readFileSync(resolve(docs, '..', page), 'utf8');
+  return [...text.matchAll(/^```sh\n(.*?)^```$/gms)].flatMap(([, block]) =>
+    block!
+      .replaceAll(/ *\\\n */g, ' ')
+      .split('\n')
+      .filter((line) => line !== ''),
+  );
+}

@@ -148,9 +148,7 @@ export class Program {
   async metric(name: string): Promise<number> {
     const { body } = await this.get('/metrics');
     const prefixes = this.name === 'es-sync' ? 'es_(?:sync|watcher|writer)' : this.name.replace('-', '_');
-    const wanted = new RegExp(`^${prefixes}_${name}(?:\\{[^\\n]*\\})? (\\S+)$`, 'gm');
-    const values = [...body.matchAll(wanted)].map(([, value]) => Number(value));
-    return values.reduce((sum, value) => sum + value, 0);
+    return sumOfMetric(body, `${prefixes}_${name}`);
   }
 
   /** Most memory that any run has held, in bytes, as far as it was looked at: call before it ends. Linux only, else 0. */
@@ -186,6 +184,12 @@ export class Program {
     if (parsed.msg === 'admin server listens') this.#address = String(parsed['address']);
     if (parsed.level === 'error' || parsed.level === 'fatal') this.complaints.push(parsed);
   }
+}
+
+/** Of all series of a metric, named by a regular expression, in what `/metrics` answers; 0 of none. */
+export function sumOfMetric(text: string, name: string): number {
+  const values = [...text.matchAll(new RegExp(`^${name}(?:\\{[^\\n]*\\})? (\\S+)$`, 'gm'))].map(([, value]) => Number(value));
+  return values.reduce((sum, value) => sum + value, 0);
 }
 
 function parseLine(line: string): LogLine | undefined {
