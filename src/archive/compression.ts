@@ -1,0 +1,40 @@
+import { promisify } from 'node:util';
+import { constants, gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
+import type { Compression } from './key.ts';
+
+const zstdPack = promisify(zstdCompress);
+const zstdOpen = promisify(zstdDecompress);
+const gzipPack = promisify(gzip);
+const gzipOpen = promisify(gunzip);
+
+export const defaultLevel: Record<Compression, number> = { zstd: 3, gzip: 6, none: 0 };
+
+/** What comes out of zlib arrives in pieces of this size: small ones cost calls, large ones memory. */
+const chunkBytes = 64 * 1024;
+
+/** Done by another thread; resolves with bytes that hold no more memory than they need. */
+export async function compress(raw: Buffer, compression: Compression, level: number): Promise<Buffer> {
+  switch (compression) {
+    case 'zstd': {
+      const params = { [constants.ZSTD_c_compressionLevel]: level };
+      return compact(await zstdPack(raw, { params, pledgedSrcSize: raw.length, chunkSize: chunkBytes }));
+    }
+    case 'gzip':
+      return compact(await gzipPack(raw, { level, chunkSize: chunkBytes }));
+    case 'none':
+      return Buffer.from(raw);
+  }
+}
+
+/** `rawBytes`: what it must open to; whatever opens to more is damaged and not opened further. Throws zlib's own errors. */
+export async function decompress(bytes: Buffer, compression: Compression, rawBytes: number): Promise<Buffer> {
+  if (compression === 'none') return bytes;
+  // A byte more than is needed: zlib takes another chunk where one is exactly full.
+  const options = { chunkSize: Math.max(chunkBytes, rawBytes + 1), maxOutputLength: rawBytes + 1 };
+  return compression === 'zstd' ? zstdOpen(bytes, options) : gzipOpen(bytes, options);
+}
+
+/** A result of one piece is a view into the whole piece. */
+function compact(bytes: Buffer): Buffer {
+  return bytes.buffer.byteLength > bytes.length + bytes.length / 4 ? Buffer.from(bytes) : bytes;
+}

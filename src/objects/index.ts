@@ -1,0 +1,3 @@
+/** Object storage behind one interface: S3, and a bucket in memory for tests. */
+export { MemoryObjectStore } from './memory.ts';
+export { S3ObjectStore, type S3Settings } from './s3.ts';
