@@ -37,25 +37,34 @@ describe('publish acknowledgements', () => {
 
 describe('reply subjects of deliveries', () => {
   it('reads both forms', () => {
-    assert.deepEqual(readOrigin('$JS.ACK.S.d.1.13.2.1795268856023186310.4'), {
+    assert.deepEqual(readOrigin(bytes('$JS.ACK.S.d.1.13.2.1795268856023186310.4')), {
       sequence: 13,
       timestamp: 1795268856023,
+      nanos: 186310,
       deliveries: 1,
+      consumerSequence: 2,
+      pending: 4,
     });
-    assert.deepEqual(readOrigin('$JS.ACK.hub.ACCHASH.S.d.3.13.2.1795268856023186310.4'), {
+    assert.deepEqual(readOrigin(bytes('$JS.ACK.hub.ACCHASH.S.d.3.13.2.1795268856023186310.4')), {
       sequence: 13,
       timestamp: 1795268856023,
+      nanos: 186310,
       deliveries: 3,
+      consumerSequence: 2,
+      pending: 4,
     });
-    assert.deepEqual(readOrigin('$JS.ACK._.ACCHASH.S.d.3.13.2.1795268856023186310.4.rnd'), {
+    assert.deepEqual(readOrigin(bytes('$JS.ACK._.ACCHASH.S.d.3.13.2.1795268856023186310.4.rnd')), {
       sequence: 13,
       timestamp: 1795268856023,
+      nanos: 186310,
       deliveries: 3,
+      consumerSequence: 2,
+      pending: 4,
     });
   });
 
   it('takes nothing else for one', () => {
-    for (const reply of ['', '_INBOX.a.1', '$JS.ACK.S.d.1', '$JS.ACK.S.d.x.13.2.1.4']) assert.equal(readOrigin(reply), undefined);
+    for (const reply of ['', '_INBOX.a.1', '$JS.ACK.S.d.1', '$JS.ACK.S.d.x.13.2.1.4']) assert.equal(readOrigin(bytes(reply)), undefined);
   });
 });
 
