@@ -1,10 +1,11 @@
 import { DiscardPolicy, RetentionPolicy, StorageType, type StreamConfig, type StreamInfo } from '@nats-io/jetstream';
 import { nanos } from '@nats-io/transport-node';
 import { GatewayError } from '../core/errors.ts';
+import { covers, overlaps } from '../core/subject.ts';
 import type { NatsLink } from './connect.ts';
 import { apiCode, apiErrorCode, natsFailure } from './failures.ts';
 import { checkShape } from './stream-shape.ts';
-import { checkName, covers, overlaps } from './subjects.ts';
+import { checkName } from './subjects.ts';
 
 export type StreamSettings = {
   name: string;

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { covers, overlaps } from '../../src/core/subject.ts';
 import { readOrigin } from '../../src/jetstream/delivery.ts';
 import { Fifo } from '../../src/jetstream/fifo.ts';
 import { parseServers } from '../../src/jetstream/nats-url.ts';
 import { pubAckReader, type PubAck } from '../../src/jetstream/puback.ts';
-import { checkName, covers, overlaps } from '../../src/jetstream/subjects.ts';
+import { checkName } from '../../src/jetstream/subjects.ts';
 
 function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text);
