@@ -45,7 +45,7 @@ function programPart(schema: Schema): string {
 }
 
 function row([name, each]: [string, Setting<unknown>]): string {
-  const variable = `\`${variableOf(name)}\`${each.kind.secret === true ? `<br>\`${variableOf(name)}_FILE\`` : ''}`;
+  const variable = `\`${variableOf(name, each)}\`${each.kind.secret === true ? `<br>\`${variableOf(name, each)}_FILE\`` : ''}`;
   const marks = [
     each.common === true ? '*common*' : '',
     each.kind.secret === true ? '**secret**' : '',
