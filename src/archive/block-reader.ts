@@ -1,62 +1,96 @@
 import { crc32 } from 'node:zlib';
-import { GatewayError } from '../core/errors.ts';
+import { describeParts, type BlockHeader } from './block-header.ts';
+import { partBytesDefault } from './block-writer.ts';
 import { decompress } from './compression.ts';
-import { ArchiveDamaged, BlockDamage } from './damage.ts';
-import { decodePreamble, decodeTail, digestsOf, type BlockHeader, type BlockIndex, type PartEntry } from './layout.ts';
-import type { ArchiveMessage } from './message.ts';
-import { OpenedPart } from './part.ts';
+import { BlockDamage, damageOf } from './damage.ts';
+import { parseBlockKey, type BlockName, type Compression } from './key.ts';
+import { checkDigest, decodePreamble, decodeTail, type PartEntry } from './layout.ts';
+import { readNdjson } from './ndjson.ts';
+import { OpenedPart, type PartFacts } from './part.ts';
 
-/** Reads a whole block, checks every byte of it, and gives its parts in order. Throws ARCHIVE_DAMAGED, ARCHIVE_NEWER. */
-export async function openBlock(key: string, body: Buffer): Promise<{ header: BlockHeader; parts: OpenedPart[] }> {
+/** A whole block in memory, with its parts in order, opened one at a time. */
+export type WholeBlock = { header: BlockHeader; parts: () => AsyncGenerator<OpenedPart> };
+
+/**
+ * Opens a whole block. Every byte of an n3b block is checked: before its parts are opened against the digest of the whole, and each
+ * part against its own checksum. Throws ARCHIVE_DAMAGED, ARCHIVE_NEWER, ARCHIVE_FOREIGN; so do the parts.
+ */
+export async function openBlock(key: string, body: Buffer): Promise<WholeBlock> {
+  const name = parseBlockKey(key);
   try {
-    decodePreamble(body);
-    const tail = decodeTail(body, body.length);
-    if ('bytesNeeded' in tail) throw new BlockDamage('its footer is longer than the block');
-    const { computed, stored } = digestsOf(body);
-    const { index } = tail;
-    const parts: OpenedPart[] = [];
-    for (const [number, entry] of index.parts.entries()) {
-      parts.push(await openPart(index, number, body.subarray(entry.offset, entry.offset + entry.bytes)));
-    }
-    if (!computed.equals(stored)) throw new BlockDamage('the checksum of the whole is wrong');
-    return { header: index.header, parts };
+    return name?.format === 'ndjson' ? await openNdjson(name, body) : openN3b(key, body);
   } catch (error) {
-    throw damaged(key, error);
+    throw damageOf(key, error);
   }
 }
 
-/** Opens one part: `bytes` are its own. Throws BlockDamage. */
-export async function openPart(index: BlockIndex, number: number, bytes: Buffer): Promise<OpenedPart> {
-  const entry = index.parts[number]!;
+function openN3b(key: string, body: Buffer): WholeBlock {
+  const front = decodePreamble(body);
+  if ('bytesNeeded' in front) throw new BlockDamage('it ends within its header', { offset: body.length });
+  const tail = decodeTail(body, body.length);
+  if ('bytesNeeded' in tail) throw new BlockDamage('it ends within its footer', { offset: body.length });
+  checkDigest(body);
+  const { header } = front;
+  return {
+    header,
+    parts: async function* () {
+      for (const [number, entry] of tail.parts.entries()) {
+        const bytes = body.subarray(entry.offset, entry.offset + entry.bytes);
+        yield await openPart(key, number, entry, header.compression, bytes);
+      }
+    },
+  };
+}
+
+async function openNdjson(name: BlockName, body: Buffer): Promise<WholeBlock> {
+  const parts: OpenedPart[] = [];
+  const facts: PartFacts[] = [];
+  let created = '';
+  let bytes = 0;
+  for await (const part of readNdjson(body, name.compression, partBytesDefault)) {
+    const opened = new OpenedPart(part.raw);
+    parts.push(opened);
+    facts.push(part.facts);
+    created = part.streamCreated;
+    bytes += opened.contentBytes;
+  }
+  if (facts.length === 0) throw new BlockDamage('it holds no message');
+  const { stream, job, compression } = name;
+  const header = describeParts({ stream, streamCreated: created, job, compression, bytes, after: undefined }, facts);
+  if (header.firstSequence !== name.firstSequence || header.lastSequence !== name.lastSequence)
+    throw new BlockDamage(`it holds messages ${header.firstSequence} to ${header.lastSequence}`);
+  return {
+    header,
+    parts: async function* () {
+      yield* parts;
+    },
+  };
+}
+
+/** Opens one part of an n3b block from its own bytes. Throws ARCHIVE_DAMAGED. */
+export async function openPart(
+  key: string,
+  number: number,
+  entry: PartEntry,
+  compression: Compression,
+  bytes: Buffer,
+): Promise<OpenedPart> {
   const place = { part: number, offset: entry.offset };
-  if (bytes.length !== entry.bytes) throw new BlockDamage(`it has ${bytes.length} of ${entry.bytes} bytes`, place);
-  if (crc32(bytes) !== entry.crc) throw new BlockDamage('its checksum is wrong', place);
   try {
-    const raw = await decompress(bytes, index.header.compression, entry.rawBytes);
+    if (bytes.length !== entry.bytes) throw new BlockDamage(`${bytes.length} of its ${entry.bytes} bytes are there`);
+    if (crc32(bytes) !== entry.crc) throw new BlockDamage('its checksum is wrong');
+    const raw = await decompress(bytes, compression, entry.rawBytes);
     if (raw.length !== entry.rawBytes) throw new BlockDamage(`it opens to ${raw.length} of ${entry.rawBytes} bytes`);
-    return checked(new OpenedPart(raw), entry);
+    const part = new OpenedPart(raw);
+    const last = part.messages - 1;
+    if (
+      part.messages !== entry.messages ||
+      part.sequence(0) !== entry.firstSequence ||
+      part.sequence(last) !== entry.lastSequence
+    )
+      throw new BlockDamage('it holds other messages than the footer says');
+    return part;
   } catch (error) {
-    throw new BlockDamage(error instanceof Error ? error.message : String(error), place);
-  }
-}
-
-function checked(part: OpenedPart, entry: PartEntry): OpenedPart {
-  const last = part.messages - 1;
-  if (part.messages !== entry.messages || part.sequence(0) !== entry.firstSequence || part.sequence(last) !== entry.lastSequence)
-    throw new BlockDamage('the part holds other messages than the index says');
-  return part;
-}
-
-/** The error to throw for a failure while the block of that key was read. */
-export function damaged(key: string, error: unknown): unknown {
-  if (error instanceof BlockDamage) return new ArchiveDamaged(key, error.message, error.place);
-  if (error instanceof GatewayError) return error;
-  return new ArchiveDamaged(key, error instanceof Error ? error.message : String(error), {}, error);
-}
-
-/** Every message of a whole block, in order. */
-export async function* readBlock(key: string, body: Buffer): AsyncGenerator<ArchiveMessage> {
-  for (const part of (await openBlock(key, body)).parts) {
-    for (let at = 0; at < part.messages; at++) yield part.message(at);
+    throw damageOf(key, error, place);
   }
 }

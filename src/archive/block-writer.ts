@@ -1,43 +1,50 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { describeParts, type BlockHeader, type BlockOrigin } from './block-header.ts';
 import { compress, defaultLevel } from './compression.ts';
-import { blockKey, type BlockFormat, type Compression } from './key.ts';
-import { encodeFooter, encodePreamble, encodeTrailer, type BlockHeader, type PartEntry } from './layout.ts';
+import type { BlockFormat, Compression } from './key.ts';
+import { encodeEnd, encodePreamble, type PartEntry } from './layout.ts';
 import type { ArchiveMessage } from './message.ts';
+import { NdjsonBuilder } from './ndjson.ts';
 import { PartBuilder, type PartFacts } from './part.ts';
 
-export type BlockOptions = {
-  stream: string;
-  /** As the server tells it: RFC 3339. */
-  streamCreated: string;
-  job: string;
+export type BlockOptions = BlockOrigin & {
+  /** Default: n3b. */
   format?: BlockFormat;
+  /** Default: zstd. */
   compression?: Compression;
+  /** Of the compression: zstd 1 to 19, gzip 1 to 9. */
   level?: number;
+  /** The last sequence of the job's block before this one, 0 for the first: see `BlockHeader.after`. */
+  after?: number | undefined;
+  /** Uncompressed size of a part: what is read at least to find one message. */
   partBytes?: number;
 };
 
+/** A block as it is to be stored, and what it holds. */
 export type SealedBlock = BlockHeader & {
   format: BlockFormat;
   body: Buffer;
-  messages: number;
-  /** Of subjects, headers and payloads, uncompressed. */
-  bytes: number;
-  firstSequence: number;
-  lastSequence: number;
-  /** Of the first message, in ms since 1970. */
+  /** Of the body: 64 hexadecimal digits. */
+  digest: string;
+  /** Of the first message, in ms since 1970; part of the key. */
   firstTimestamp: number;
 };
 
-const partBytesDefault = 1024 * 1024;
+export const partBytesDefault = 1024 * 1024;
 /** Parts that wait for compression or are at it: the bound of what a writer holds uncompressed. */
 const partsUnderWayMax = 4;
 
-/** Fills one block. Not to be used again after `seal`. */
+type Piece = { facts: PartFacts; bytes: Buffer; rawBytes: number };
+
+/**
+ * Fills one block: a message's bytes are copied where they belong, and nothing else of it is kept. Parts are compressed on other threads while
+ * the next one fills. Not to be used again after `seal`.
+ */
 export class BlockWriter {
-  readonly #options: BlockOptions & { compression: Compression; level: number };
-  readonly #builder: PartBuilder;
-  readonly #pieces: Promise<{ facts: PartFacts; bytes: Buffer; rawBytes: number }>[] = [];
+  readonly #options: BlockOptions & { format: BlockFormat; compression: Compression; level: number };
+  readonly #builder: PartBuilder | NdjsonBuilder;
+  readonly #pieces: Promise<Piece>[] = [];
   #underWay = 0;
   #room: PromiseWithResolvers<void> | undefined;
   #messages = 0;
@@ -47,76 +54,60 @@ export class BlockWriter {
   #firstTimestamp = 0;
 
   constructor(options: BlockOptions) {
-    const compression = options.compression ?? 'zstd';
-    this.#options = { ...options, compression, level: options.level ?? defaultLevel[compression] };
-    this.#builder = new PartBuilder(options.partBytes ?? partBytesDefault);
+    const { format = 'n3b', compression = 'zstd', partBytes = partBytesDefault } = options;
+    this.#options = { ...options, format, compression, level: options.level ?? defaultLevel[compression] };
+    this.#builder = format === 'n3b' ? new PartBuilder(partBytes) : new NdjsonBuilder(partBytes, options);
   }
 
   get messages(): number {
     return this.#messages;
   }
 
-  /** Of subjects, headers and payloads, uncompressed. */
+  /** Of header blocks and payloads, uncompressed. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** 0 while it is empty. */
+  /** 0 while the block is empty. */
   get firstSequence(): number {
     return this.#firstSequence;
   }
 
+  /** 0 while the block is empty. */
   get lastSequence(): number {
     return this.#lastSequence;
   }
 
   /** Copies the message. Sequences must rise. A promise is to be awaited before the next message: compression has fallen behind. */
   add(message: ArchiveMessage): Promise<void> | undefined {
-    if (message.sequence <= this.#lastSequence)
-      throw new RangeError(`message ${message.sequence} after message ${this.#lastSequence}: sequences must rise`);
+    const { sequence } = message;
+    if (sequence <= this.#lastSequence)
+      throw new RangeError(`message ${sequence} after message ${this.#lastSequence}: sequences must rise`);
     if (!this.#builder.add(message)) {
       this.#finishPart();
       this.#builder.add(message);
     }
     if (this.#messages++ === 0) {
-      this.#firstSequence = message.sequence;
+      this.#firstSequence = sequence;
       this.#firstTimestamp = message.timestamp;
     }
-    this.#lastSequence = message.sequence;
-    this.#bytes += message.subject.length + message.headers.length + message.payload.length;
+    this.#lastSequence = sequence;
+    this.#bytes += message.headers.length + message.payload.length;
     return this.#room?.promise;
   }
 
   /** The block, complete. It must hold a message at least. */
   async seal(): Promise<SealedBlock> {
-    if (this.#messages === 0) throw new RangeError('a block needs a message');
     if (this.#builder.messages > 0) this.#finishPart();
-    const { stream, streamCreated, job, compression, format = 'n3b' } = this.#options;
-    const header = { stream, streamCreated, job, compression };
-    const preamble = encodePreamble(header);
-    const parts: PartEntry[] = [];
-    const bodies = [preamble];
-    let offset = preamble.length;
-    for (const { facts, bytes, rawBytes } of await Promise.all(this.#pieces)) {
-      parts.push({ ...facts, offset, bytes: bytes.length, rawBytes, crc: crc32(bytes) });
-      bodies.push(bytes);
-      offset += bytes.length;
-    }
-    const footer = encodeFooter({ header, parts });
-    const digest = createHash('sha256');
-    const trailer = encodeTrailer(footer, Buffer.alloc(32));
-    for (const bytes of [...bodies, footer, trailer.subarray(0, 8)]) digest.update(bytes);
-    digest.digest().copy(trailer, 8);
-    return {
-      ...header,
-      format,
-      body: Buffer.concat([...bodies, footer, trailer]),
-      messages: this.#messages,
-      bytes: this.#bytes,
-      firstSequence: this.#firstSequence,
-      lastSequence: this.#lastSequence,
-      firstTimestamp: this.#firstTimestamp,
-    };
+    const pieces = await Promise.all(this.#pieces);
+    const { stream, streamCreated, job, compression, after, format } = this.#options;
+    const origin = { stream, streamCreated, job, compression, after, bytes: this.#bytes };
+    const header = describeParts(
+      origin,
+      pieces.map(({ facts }) => facts),
+    );
+    const { body, digest } = format === 'n3b' ? assemble(header, pieces) : concatenate(pieces);
+    return { ...header, format, body, digest, firstTimestamp: this.#firstTimestamp };
   }
 
   #finishPart(): void {
@@ -136,6 +127,22 @@ export class BlockWriter {
   }
 }
 
-export function keyOf(block: SealedBlock, prefix: string, variant?: string): string {
-  return blockKey({ ...block, prefix, variant });
+function assemble(header: BlockHeader, pieces: readonly Piece[]): { body: Buffer; digest: string } {
+  const preamble = encodePreamble(header);
+  const bodies = [preamble];
+  let offset = preamble.length;
+  const entries = pieces.map(({ facts, bytes, rawBytes }): PartEntry => {
+    const entry = { ...facts, offset, bytes: bytes.length, rawBytes, crc: crc32(bytes) };
+    bodies.push(bytes);
+    offset += bytes.length;
+    return entry;
+  });
+  const { end, digest } = encodeEnd(entries, bodies);
+  return { body: Buffer.concat([...bodies, end]), digest: digest.toString('hex') };
+}
+
+/** Frames of zstd and members of gzip that follow one another are a file of each. */
+function concatenate(pieces: readonly Piece[]): { body: Buffer; digest: string } {
+  const body = Buffer.concat(pieces.map(({ bytes }) => bytes));
+  return { body, digest: createHash('sha256').update(body).digest('hex') };
 }

@@ -22,7 +22,7 @@ const sequenceDigits = 20;
 
 /** A year of five digits would break the order of keys; streams do not live that long. */
 const pattern =
-  /^(?:(.*)\/)?([^/]+)\/([^/]+)\/(\d{4})\/(\d\d)\/(\d\d)\/(\d\d)\/(\d{20})-(\d+)(?:\.([0-9a-f]+))?\.(n3b|ndjson|ndjson\.gz|ndjson\.zst)$/;
+  /^(?:(.*)\/)?([^/]+)\/([^/]+)\/(\d{4})\/(\d\d)\/(\d\d)\/(\d\d)\/(\d{20})-(\d+)(?:\.([0-9a-f]{16}))?\.(n3b|ndjson|ndjson\.gz|ndjson\.zst)$/;
 
 /** `a/b` of `/a/b/`, `a//b` and the like: no empty folder names. */
 export function trimPrefix(prefix: string): string {

@@ -1,28 +1,29 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { GatewayError } from '../core/errors.ts';
+import { headerFromJson, headerToJson, newer, type BlockHeader } from './block-header.ts';
 import { BlockDamage } from './damage.ts';
-import type { Compression } from './key.ts';
 import type { PartFacts } from './part.ts';
+import { formatTime, parseTime } from './time.ts';
+import { summariseSubjects } from './subjects.ts';
 
-/** The layout of an n3b block: preamble, parts, footer, trailer. Complete in docs/archive-format.md; numbers are little-endian. */
-export const formatVersion = 1;
+/** The layout of an n3b block: preamble, parts, footer, trailer. docs/archive-format.md is complete; numbers are little-endian. */
+const formatVersion = 1;
 
-/** Like PNG's: a transfer that changes line ends or the eighth bit shows at once. */
+/** Like PNG's: a transfer that changes line ends or takes the eighth bit away shows at once. */
 const magic = Buffer.from([0x8e, 0x4e, 0x33, 0x42, 0x0d, 0x0a, 0x1a, 0x0a]);
 const endMagic = Buffer.from('N3B-END\n');
-const preambleHeadBytes = magic.length + 8;
+const versionAt = magic.length;
+const headerAt = versionAt + 8;
 const digestBytes = 32;
-export const trailerBytes = 8 + digestBytes + endMagic.length;
+const trailerBytes = 8 + digestBytes + endMagic.length;
 
-export type BlockHeader = {
-  stream: string;
-  /** When the stream was created, as the server tells it: RFC 3339 with nanoseconds. Tells apart streams of one name. */
-  streamCreated: string;
-  job: string;
-  compression: Compression;
-};
+/** A read of so much from the front of a block, and of so much from its end, has the preamble and the footer of most. */
+export const frontBytes = 4 * 1024;
+export const tailBytes = 32 * 1024;
 
+const subjectsInFooter = { patternsMax: 64, bytesMax: 4_096 };
+
+/** A part's line in the footer. */
 export type PartEntry = PartFacts & {
   /** Of its bytes in the block. */
   offset: number;
@@ -33,98 +34,73 @@ export type PartEntry = PartFacts & {
   crc: number;
 };
 
-export type BlockIndex = { header: BlockHeader; parts: readonly PartEntry[] };
-
 export function encodePreamble(header: BlockHeader): Buffer {
-  const json = Buffer.from(JSON.stringify(headerJson(header)));
-  const head = Buffer.alloc(8);
-  head.writeUInt16LE(formatVersion, 0);
-  head.writeUInt32LE(json.length, 4);
-  const bytes = Buffer.concat([magic, head, json]);
-  return Buffer.concat([bytes, uint32(crc32(bytes))]);
+  const json = Buffer.from(JSON.stringify(headerToJson(header)));
+  const preamble = Buffer.alloc(headerAt + json.length + 4);
+  magic.copy(preamble);
+  preamble.writeUInt16LE(formatVersion, versionAt);
+  preamble.writeUInt32LE(json.length, versionAt + 4);
+  json.copy(preamble, headerAt);
+  preamble.writeUInt32LE(crc32(preamble.subarray(0, -4)), headerAt + json.length);
+  return preamble;
 }
 
-/** Throws BlockDamage, ARCHIVE_NEWER, ARCHIVE_FOREIGN. */
-export function decodePreamble(body: Buffer): { header: BlockHeader; bytes: number } {
-  if (!body.subarray(0, magic.length).equals(magic)) throw new BlockDamage('it does not begin like a block', { offset: 0 });
-  if (body.length < preambleHeadBytes) throw new BlockDamage('it ends within its head', { offset: 0 });
-  const end = preambleHeadBytes + body.readUInt32LE(12);
-  if (end + 4 > body.length || crc32(body.subarray(0, end)) !== body.readUInt32LE(end))
+/** `front`: the first bytes of a block, or all of it. `bytesNeeded`: it takes so many. Throws BlockDamage, ARCHIVE_NEWER. */
+export function decodePreamble(front: Buffer): { header: BlockHeader; bytes: number } | { bytesNeeded: number } {
+  if (!front.subarray(0, magic.length).equals(magic)) throw new BlockDamage('it does not begin like a block', { offset: 0 });
+  if (front.length < headerAt) throw new BlockDamage('it ends within its head', { offset: 0 });
+  const end = headerAt + front.readUInt32LE(versionAt + 4);
+  if (end + 4 > front.length) return { bytesNeeded: end + 4 };
+  if (crc32(front.subarray(0, end)) !== front.readUInt32LE(end))
     throw new BlockDamage('the checksum of its head is wrong', { offset: 0 });
-  checkVersion(body.readUInt16LE(8));
-  return { header: readHeader(parseJson(body.subarray(preambleHeadBytes, end))), bytes: end + 4 };
+  checkVersion(front.readUInt16LE(versionAt));
+  return { header: headerFromJson(front.toString('utf8', headerAt, end)), bytes: end + 4 };
 }
 
-export function encodeFooter({ header, parts }: BlockIndex): Buffer {
-  return Buffer.from(JSON.stringify({ v: formatVersion, ...headerJson(header), parts: parts.map(partJson) }));
+/** Footer and trailer. `before`: everything before them, in order. */
+export function encodeEnd(parts: readonly PartEntry[], before: readonly Uint8Array[]): { end: Buffer; digest: Buffer } {
+  const footer = Buffer.from(JSON.stringify({ v: formatVersion, parts: parts.map(partToJson) }));
+  const end = Buffer.alloc(footer.length + trailerBytes);
+  footer.copy(end);
+  end.writeUInt32LE(footer.length, footer.length);
+  end.writeUInt32LE(crc32(footer), footer.length + 4);
+  endMagic.copy(end, end.length - endMagic.length);
+  const hash = createHash('sha256');
+  for (const bytes of before) hash.update(bytes);
+  const digest = hash.update(end.subarray(0, footer.length + 8)).digest();
+  digest.copy(end, footer.length + 8);
+  return { end, digest };
 }
 
-export function encodeTrailer(footer: Buffer, digest: Buffer): Buffer {
-  return Buffer.concat([uint32(footer.length), uint32(crc32(footer)), digest, endMagic]);
-}
-
-/** `tail` ends where the block ends. Undefined: the tail is too short, `bytesNeeded` tells how much of the end it takes. */
-export function decodeTail(tail: Buffer, blockBytes: number): { index: BlockIndex; footerAt: number } | { bytesNeeded: number } {
+/** `tail`: the last bytes of a block, or all of it. `bytesNeeded`: it takes so many. Throws BlockDamage, ARCHIVE_NEWER. */
+export function decodeTail(tail: Buffer, blockBytes: number): { parts: PartEntry[]; footerAt: number } | { bytesNeeded: number } {
   const trailerAt = tail.length - trailerBytes;
+  const place = { offset: Math.max(0, blockBytes - trailerBytes) };
   if (trailerAt < 0 || !tail.subarray(-endMagic.length).equals(endMagic))
-    throw new BlockDamage('it does not end like a block', { offset: Math.max(0, blockBytes - trailerBytes) });
+    throw new BlockDamage('it does not end like a block', place);
   const footerBytes = tail.readUInt32LE(trailerAt);
   const bytesNeeded = footerBytes + trailerBytes;
-  if (bytesNeeded > blockBytes)
-    throw new BlockDamage('its footer is longer than the block', { offset: blockBytes - trailerBytes });
+  if (bytesNeeded > blockBytes) throw new BlockDamage('its footer is longer than itself', place);
   if (bytesNeeded > tail.length) return { bytesNeeded };
   const footer = tail.subarray(trailerAt - footerBytes, trailerAt);
   const footerAt = blockBytes - bytesNeeded;
   if (crc32(footer) !== tail.readUInt32LE(trailerAt + 4))
     throw new BlockDamage('the checksum of its footer is wrong', { offset: footerAt });
-  const json = parseJson(footer);
-  checkVersion(json['v'] as number);
-  return { index: { header: readHeader(json), parts: (json['parts'] as PartJson[]).map(readPart) }, footerAt };
+  const json = JSON.parse(footer.toString()) as { v: number; parts: PartJson[] };
+  checkVersion(json.v);
+  return { parts: json.parts.map(partFromJson), footerAt };
 }
 
-/** The digest that the trailer of a whole block must hold, and the one that it holds. */
-export function digestsOf(body: Buffer): { computed: Buffer; stored: Buffer } {
-  const trailerAt = body.length - trailerBytes;
-  const computed = createHash('sha256')
-    .update(body.subarray(0, trailerAt + 8))
-    .digest();
-  return { computed, stored: body.subarray(trailerAt + 8, trailerAt + 8 + digestBytes) };
-}
-
-function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
+/** Throws BlockDamage where the digest of a whole block is not what its trailer says. */
+export function checkDigest(body: Buffer): void {
+  const digestAt = body.length - endMagic.length - digestBytes;
+  const computed = createHash('sha256').update(body.subarray(0, digestAt)).digest();
+  if (!computed.equals(body.subarray(digestAt, digestAt + digestBytes)))
+    throw new BlockDamage('the checksum of the whole is wrong', { offset: digestAt });
 }
 
 function checkVersion(version: number): void {
-  if (version > formatVersion) {
-    throw new GatewayError(
-      'ARCHIVE_NEWER',
-      `a block has version ${version} of the format; this program reads up to ${formatVersion}`,
-      {
-        hint: 'use the program version that wrote the archive, or a newer one',
-      },
-    );
-  }
-}
-
-function parseJson(bytes: Buffer): Record<string, unknown> {
-  return JSON.parse(bytes.toString()) as Record<string, unknown>;
-}
-
-function headerJson({ stream, streamCreated, job, compression }: BlockHeader): object {
-  return { stream, stream_created: streamCreated, job, compression };
-}
-
-function readHeader(json: Record<string, unknown>): BlockHeader {
-  const { stream, stream_created: streamCreated, job, compression } = json as Record<string, string>;
-  if (compression !== 'zstd' && compression !== 'gzip' && compression !== 'none') {
-    throw new GatewayError('ARCHIVE_NEWER', `a block has the compression ${JSON.stringify(compression)}`, {
-      hint: 'use the program version that wrote the archive, or a newer one',
-    });
-  }
-  return { stream: stream!, streamCreated: streamCreated!, job: job!, compression };
+  if (version > formatVersion) throw newer(`version ${version} of the format`);
 }
 
 type PartJson = {
@@ -140,7 +116,7 @@ type PartJson = {
   subjects: string[];
 };
 
-function partJson(part: PartEntry): PartJson {
+function partToJson(part: PartEntry): PartJson {
   return {
     offset: part.offset,
     bytes: part.bytes,
@@ -149,13 +125,13 @@ function partJson(part: PartEntry): PartJson {
     messages: part.messages,
     first_seq: part.firstSequence,
     last_seq: part.lastSequence,
-    first_time: String(part.firstTime),
-    last_time: String(part.lastTime),
-    subjects: [...part.subjects],
+    first_time: formatTime(part.firstTime),
+    last_time: formatTime(part.lastTime),
+    subjects: summariseSubjects(part.subjects, subjectsInFooter),
   };
 }
 
-function readPart(json: PartJson): PartEntry {
+function partFromJson(json: PartJson): PartEntry {
   return {
     offset: json.offset,
     bytes: json.bytes,
@@ -164,8 +140,8 @@ function readPart(json: PartJson): PartEntry {
     messages: json.messages,
     firstSequence: json.first_seq,
     lastSequence: json.last_seq,
-    firstTime: BigInt(json.first_time),
-    lastTime: BigInt(json.last_time),
+    firstTime: parseTime(json.first_time),
+    lastTime: parseTime(json.last_time),
     subjects: json.subjects,
   };
 }

@@ -162,7 +162,7 @@ class Bytes {
 }
 
 /** The least and the greatest time: a stream's clock may be set back. */
-class TimeSpan {
+export class TimeSpan {
   #first = { ms: 0, nanos: 0 };
   #last = { ms: 0, nanos: 0 };
 
@@ -219,6 +219,8 @@ export class OpenedPart {
     this.#sequences = summed(column(0), Number(raw.readBigUInt64LE(24)), true);
     this.#timestamps = summed(column(1), Number(raw.readBigInt64LE(32)), false);
     this.#nanos = new Int32Array(messages);
+    for (const [at, delta] of column(0).entries())
+      if ((at === 0) !== (delta === 0)) throw new BlockDamage('sequences do not rise');
     let nanos = 0;
     for (const [at, delta] of column(2).entries()) this.#nanos[at] = nanos += delta;
     this.#subjectNumbers = new Uint32Array(numbers.buffer, 12 * messages, messages);
@@ -245,21 +247,30 @@ export class OpenedPart {
     return this.#subjectNumbers[at]!;
   }
 
+  subject(at: number): string {
+    return this.subjects[this.#subjectNumbers[at]!]!;
+  }
+
+  /** Of header blocks and payloads. */
+  get contentBytes(): number {
+    return this.#raw.length - this.#headersAt[0]!;
+  }
+
   headers(at: number): Buffer {
-    return this.#raw.subarray(this.#headersAt[at]!, this.#headersAt[at + 1]!);
+    return this.#raw.subarray(this.#headersAt[at], this.#headersAt[at + 1]);
   }
 
   payload(at: number): Buffer {
-    return this.#raw.subarray(this.#payloadsAt[at]!, this.#payloadsAt[at + 1]!);
+    return this.#raw.subarray(this.#payloadsAt[at], this.#payloadsAt[at + 1]);
   }
 
   message(at: number): ArchiveMessage {
     return {
-      subject: this.subjects[this.#subjectNumbers[at]!]!,
+      subject: this.subject(at),
       headers: this.headers(at),
-      sequence: this.#sequences[at]!,
-      timestamp: this.#timestamps[at]!,
-      nanos: this.#nanos[at]!,
+      sequence: this.sequence(at),
+      timestamp: this.timestamp(at),
+      nanos: this.nanos(at),
       payload: this.payload(at),
     };
   }

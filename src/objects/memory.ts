@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { GatewayError } from '../core/errors.ts';
 import type { ByteRange, ObjectStore, PutOptions, PutOutcome, StoredObject } from '../core/strategy.ts';
+import { bucketMissing, callAborted } from './s3-failure.ts';
 
 /** A bucket in memory, for tests. */
 export class MemoryObjectStore implements ObjectStore {
@@ -60,10 +60,8 @@ export class MemoryObjectStore implements ObjectStore {
   async close(): Promise<void> {}
 
   #check(signal: AbortSignal | undefined): void {
-    signal?.throwIfAborted();
-    if (!this.#exists) {
-      throw new GatewayError('BUCKET_MISSING', `there is no bucket ${this.name}`, { transient: true, hint: 'create it' });
-    }
+    if (signal?.aborted === true) throw callAborted(this.name, signal.reason);
+    if (!this.#exists) throw bucketMissing(this.name);
   }
 }
 

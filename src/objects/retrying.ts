@@ -1,5 +1,5 @@
 import { backoffMs, pause, type BackoffLimits, type Chance } from '../core/backoff.ts';
-import { GatewayError, isTransient } from '../core/errors.ts';
+import { GatewayError } from '../core/errors.ts';
 import type { ByteRange, ObjectStore, PutOptions, PutOutcome, StoredObject } from '../core/strategy.ts';
 
 export type RetryPolicy = {
@@ -92,10 +92,11 @@ class RetryingStore implements ObjectStore {
 
   async #pauseOrThrow(error: unknown, failures: number, signal: AbortSignal | undefined): Promise<void> {
     const { backoff = backoffDefault, triesMax = Number.POSITIVE_INFINITY, onRetry, chance } = this.#policy;
-    if (!(error instanceof GatewayError) || !isTransient(error) || failures >= triesMax || signal?.aborted === true) throw error;
+    const isOver = (): boolean => signal?.aborted === true;
+    if (!(error instanceof GatewayError) || !error.transient || failures >= triesMax || isOver()) throw error;
     const pauseMs = backoffMs(failures, backoff, chance);
     onRetry?.(error, failures, pauseMs);
     await pause(pauseMs, signal);
-    if (signal?.aborted === true) throw error;
+    if (isOver()) throw error;
   }
 }

@@ -3,7 +3,7 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { crc32 } from 'node:zlib';
 import type { ByteRange, ObjectStore, PutOptions, PutOutcome, StoredObject } from '../core/strategy.ts';
-import { bucketMissing, s3Failure, s3ErrorOf } from './s3-failure.ts';
+import { bucketMissing, S3Error, s3Failure } from './s3-failure.ts';
 
 export type S3Settings = {
   bucket: string;
@@ -65,7 +65,7 @@ export class S3ObjectStore implements ObjectStore {
       );
       return { is: 'stored', etag: answer.ETag ?? '' };
     } catch (error) {
-      if (s3ErrorOf(error)?.status === 412) return { is: 'exists' };
+      if (error instanceof S3Error && error.status === 412) return { is: 'exists' };
       throw error;
     }
   }
@@ -78,9 +78,8 @@ export class S3ObjectStore implements ObjectStore {
         return collect(answer.Body as AsyncIterable<Uint8Array>, answer.ContentLength ?? 0);
       });
     } catch (error) {
-      const { status, code } = s3ErrorOf(error) ?? {};
-      if (status === 404 && code !== 'NoSuchBucket') return undefined;
-      if (status === 416) return Buffer.alloc(0);
+      if (error instanceof S3Error && error.status === 404 && error.word !== 'NoSuchBucket') return undefined;
+      if (error instanceof S3Error && error.status === 416) return Buffer.alloc(0);
       throw error;
     }
   }
@@ -92,7 +91,7 @@ export class S3ObjectStore implements ObjectStore {
       );
       return storedObject(key, answer.ContentLength, answer.ETag, answer.LastModified);
     } catch (error) {
-      if (s3ErrorOf(error)?.status !== 404) throw error;
+      if (!(error instanceof S3Error) || error.status !== 404) throw error;
     }
     // The answer to a HEAD has no body that could tell a missing bucket from a missing object.
     if (!(await this.bucket('exists', signal))) throw bucketMissing(this.name);
@@ -141,7 +140,7 @@ export class S3ObjectStore implements ObjectStore {
       );
       return true;
     } catch (error) {
-      if (s3ErrorOf(error)?.status === 404) return false;
+      if (error instanceof S3Error && error.status === 404) return false;
       throw error;
     }
   }
@@ -156,7 +155,7 @@ export class S3ObjectStore implements ObjectStore {
       });
       return true;
     } catch (error) {
-      if (s3ErrorOf(error)?.code === 'BucketAlreadyOwnedByYou') return false;
+      if (error instanceof S3Error && error.word === 'BucketAlreadyOwnedByYou') return false;
       throw error;
     }
   }
