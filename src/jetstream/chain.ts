@@ -35,8 +35,8 @@ export type ChainMessage = {
 };
 
 export type ChainEvents<Tag> = {
-  /** Everything up to the message added with this tag is stored; `sequence` is that message's in the stream. */
-  onStored(tag: Tag, sequence: number): void;
+  /** Everything up to the message added with this tag is stored; `sequence` is that message's in the stream, `more` what that adds. */
+  onStored(tag: Tag, sequence: number, more: { messages: number; payloadBytes: number }): void;
   /**
    * Nothing more is stored: CHAIN_BROKEN (another message was stored meanwhile, or one of ours is missing), CHAIN_CUT (no answer), STREAM_FULL,
    * all transient; MESSAGE_TOO_LARGE, STREAM_REFUSED, STREAM_MISSING, NATS_*. What was not told as stored may be stored all the same.
@@ -44,7 +44,8 @@ export type ChainEvents<Tag> = {
   onFailed(error: GatewayError): void;
 };
 
-type Mark<Tag> = { tag: Tag; messages: number; bytes: number; stored: number };
+type Sum = { messages: number; bytes: number; payloadBytes: number };
+type Mark<Tag> = Sum & { tag: Tag; stored: number };
 
 /** Room in nats-server's own queue of a stream is 10,000 messages, for all publishers; beyond it refuses. */
 const defaults = { windowMessages: 6_000, windowBytes: 16 * 2 ** 20, ackTimeoutMs: 10_000 };
@@ -69,7 +70,7 @@ export class Chain<Tag> {
   #number = 0;
   #messages = 0;
   #bytes = 0;
-  #unmarked = { messages: 0, bytes: 0 };
+  #unmarked: Sum = { messages: 0, bytes: 0, payloadBytes: 0 };
   #held: { message: ChainMessage; tag: Tag } | undefined;
   #previousId: string | undefined;
   #heardAt = 0;
@@ -161,6 +162,7 @@ export class Chain<Tag> {
     const unmarked = this.#unmarked;
     unmarked.messages++;
     unmarked.bytes += bytes;
+    unmarked.payloadBytes += payload.length;
     this.#messages++;
     this.#bytes += bytes;
     let reply = '';
@@ -168,7 +170,7 @@ export class Chain<Tag> {
     if (last || first || mode === 'apart' || unmarked.messages >= markEvery.messages || unmarked.bytes >= markEvery.bytes) {
       const number = ++this.#number;
       this.#marks.set(number, { tag, ...unmarked, stored: 0 });
-      this.#unmarked = { messages: 0, bytes: 0 };
+      this.#unmarked = { messages: 0, bytes: 0, payloadBytes: 0 };
       reply = this.#inbox + number.toString(36);
       if (this.#marks.size === 1) this.#heardAt = this.#clock.now();
     }
@@ -218,13 +220,16 @@ export class Chain<Tag> {
 
   #settleThrough(number: number): void {
     const last = this.#marks.get(number)!;
+    const more = { messages: 0, payloadBytes: 0 };
     for (; this.#head <= number; this.#head++) {
       const mark = this.#marks.get(this.#head)!;
       this.#marks.delete(this.#head);
       this.#messages -= mark.messages;
       this.#bytes -= mark.bytes;
+      more.messages += mark.messages;
+      more.payloadBytes += mark.payloadBytes;
     }
-    this.#events.onStored(last.tag, last.stored);
+    this.#events.onStored(last.tag, last.stored, more);
   }
 
   #refused(ack: PubAck & { is: 'refused' }): void {

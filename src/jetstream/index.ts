@@ -11,6 +11,7 @@ export { findConsumer } from './consumer.ts';
 export { firstSequence } from './api.ts';
 export { natsSettingsOf } from './from-settings.ts';
 export { KeyValue, type Entry } from './key-value.ts';
+export { ensureOrderedConsumer } from './ordered-consumer.ts';
 export { openOrderedSource, type Mark, type OrderedSource } from './ordered-source.ts';
 export { replayableLines, replayHeader } from './replay-headers.ts';
 export { scanSubject, type Scanned } from './later-deletes.ts';
@@ -26,6 +27,7 @@ export {
   ensureChangeStream,
   ensureDeadLetterStream,
   ensureOutputStream,
+  ensureReplayStream,
   examineStream,
   findStream,
   rawStreamOf,
@@ -33,5 +35,4 @@ export {
   type StreamIdentity,
   type StreamSettings,
 } from './streams.ts';
-export { covers, overlaps } from './subjects.ts';
 export type { WireMessage } from './wire.ts';

@@ -16,8 +16,8 @@ import { bodyOf, SubjectTexts, type WireMessage } from './wire.ts';
 export type OrderedSettings = Omit<OrderedConsumer, 'startSequence'> & {
   /** The life of the stream that is read: another one ends the source. */
   streamCreated: string;
-  /** Where to begin if the consumer is not there: the first message that is not durable yet. */
-  startSequence: () => number;
+  /** Everything up to here is durable. */
+  durable: number;
   /** Bounds of what was delivered and is not settled. */
   windowMessages: number;
   windowBytes: number;
@@ -80,10 +80,10 @@ export class OrderedSource {
   readonly #seen = { messages: 0, bytes: 0 };
   readonly #settled = { messages: 0, bytes: 0 };
   /** The highest message that was given out, and the reply subject of the last delivery. */
-  #highest = 0;
+  #highest: number;
   #lastReply: Msg | undefined;
   /** Everything up to here is durable, and acknowledged or to be. */
-  #durable = 0;
+  #durable: number;
   #again: { sequence: number; reply: string } | undefined;
   #next = 0;
   /** How often the consumer was set back. */
@@ -100,6 +100,7 @@ export class OrderedSource {
     this.#settings = settings;
     this.#events = events;
     this.#clock = clock;
+    this.#highest = this.#durable = settings.durable;
     this.#acks = new AckWindow(link, clock);
     this.#pulls = Array.from(
       { length: requests },
@@ -201,7 +202,7 @@ export class OrderedSource {
         transient: true,
       });
     }
-    const wanted = { ...this.#settings, startSequence: this.#settings.startSequence() };
+    const wanted = { ...this.#settings, startSequence: this.#durable + 1 };
     const { made } = await ensureOrderedConsumer(this.#link, wanted);
     if (made && this.#positions > 1) this.#warn('CONSUMER_RECREATED', 'its consumer was deleted, and is made anew where it was');
     const back = this.#settings.oldServer === true ? letExpire : setBack;

@@ -51,6 +51,11 @@ export function ensureDeadLetterStream(link: NatsLink, settings: StreamSettings)
   return ensure(link, { subjects: ['dlq.es.>'], ...settings }, deadLetterBytes, 'Changes that a target refused');
 }
 
+/** Makes or adopts a stream that takes these subjects, for messages that are published again. Errors as for the stream of changes. */
+export function ensureReplayStream(link: NatsLink, name: string, subjects: readonly string[]): Promise<EnsuredStream> {
+  return ensure(link, { name, subjects }, changeBytes, 'Messages published again from an archive');
+}
+
 /**
  * Makes or adopts a stream that takes what is published below `prefix` and stores it under the subjects `es.>`, so that it can stand on one
  * server beside the stream of changes. A stream that takes `es.>` itself is turned into one while it is empty. Throws STREAM_TAKEN, and

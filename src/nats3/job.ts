@@ -67,6 +67,9 @@ export type LoadCursor = {
   /** The target stream's life, and the sequence that the message got there. */
   targetCreated: string;
   targetSequence: number;
+  /** How the target is published to (`ChainSettings.mode`), and how often in a row somebody else came in between. */
+  mode: 'linked' | 'apart';
+  breaks: number;
 };
 
 /** What became of a job so far: written by the server that runs it, and by nobody else. */

@@ -98,21 +98,24 @@ export const jobAnswer = z.object({
 
 export type JobAnswer = z.output<typeof jobAnswer>;
 
-const range = {
-  first_seq: z.number(),
-  last_seq: z.number(),
-  first_time: z.string().optional(),
-  last_time: z.string().optional(),
-  objects: z.number(),
-  stored_bytes: z.number(),
-};
-
 /** What the API tells of an archive. */
 export const archiveAnswer = z.object({
   bucket: z.string(),
-  prefix: z.string(),
+  prefix: z.string().optional(),
   jobs: z.array(
-    z.object({ stream: z.string(), job: z.string(), ...range, messages: z.number().optional(), bytes: z.number().optional() }),
+    z.object({
+      prefix: z.string(),
+      stream: z.string(),
+      job: z.string(),
+      first_seq: z.number(),
+      last_seq: z.number(),
+      first_time: z.string(),
+      last_time: z.string(),
+      messages: z.number(),
+      bytes: z.number(),
+      objects: z.number(),
+      stored_bytes: z.number(),
+    }),
   ),
 });
 
