@@ -1,6 +1,5 @@
 import type { ObjectStore } from '../core/strategy.ts';
-import type { BlockHeader } from './block-header.ts';
-import type { FoundBlock } from './catalog.ts';
+import type { ReadableBlock } from './catalog.ts';
 import type { ArchiveMessage } from './message.ts';
 import type { OpenedPart } from './part.ts';
 import type { MessageFilter } from './selection.ts';
@@ -8,7 +7,7 @@ import { readParts, type OnDamage } from './stored-parts.ts';
 
 /** Walks through the wanted messages of one stored block. */
 export class BlockCursor {
-  readonly block: BlockHeader;
+  readonly firstSequence: number;
   /** Of the stored object. */
   readonly bytes: number;
   readonly #filter: MessageFilter;
@@ -20,12 +19,12 @@ export class BlockCursor {
 
   constructor(
     store: ObjectStore,
-    block: FoundBlock & { header: BlockHeader },
+    block: ReadableBlock,
     filter: MessageFilter,
     onDamage: OnDamage,
     signal: AbortSignal | undefined,
   ) {
-    this.block = block.header;
+    this.firstSequence = block.header.firstSequence;
     this.bytes = block.bytes;
     this.#filter = filter;
     this.#parts = readParts(store, block, block.header.compression, (part) => filter.mayHold(part), onDamage, signal);

@@ -47,7 +47,7 @@ async function openNdjson(name: BlockName, body: Buffer): Promise<WholeBlock> {
   const facts: PartFacts[] = [];
   let created = '';
   let bytes = 0;
-  for await (const part of readNdjson(body, name.compression, partBytesDefault)) {
+  for await (const part of readNdjson(body, name.compression ?? 'none', partBytesDefault)) {
     const opened = new OpenedPart(part.raw);
     parts.push(opened);
     facts.push(part.facts);
@@ -55,7 +55,7 @@ async function openNdjson(name: BlockName, body: Buffer): Promise<WholeBlock> {
     bytes += opened.contentBytes;
   }
   if (facts.length === 0) throw new BlockDamage('it holds no message');
-  const { stream, job, compression } = name;
+  const { stream, job, compression = 'none' } = name;
   const header = describeParts({ stream, streamCreated: created, job, compression, bytes, after: undefined }, facts);
   if (header.firstSequence !== name.firstSequence || header.lastSequence !== name.lastSequence)
     throw new BlockDamage(`it holds messages ${header.firstSequence} to ${header.lastSequence}`);

@@ -12,8 +12,10 @@ export type BlockPlace = { prefix?: string | undefined; stream?: string | undefi
 
 export type FoundBlock = StoredObject & { name: BlockName };
 
-/** A block and its header, or why it has none. */
-export type DescribedBlock = FoundBlock & ({ header: BlockHeader } | { error: GatewayError });
+export type ReadableBlock = FoundBlock & { header: BlockHeader };
+
+/** A block and its header, or why it has none: ARCHIVE_DAMAGED, ARCHIVE_NEWER, or it went after it was found. */
+export type DescribedBlock = ReadableBlock | (FoundBlock & ({ error: GatewayError } | { gone: true }));
 
 /** Headers that are read at once. */
 const readAtOnce = 16;
@@ -31,29 +33,24 @@ export async function* findBlocks(store: ObjectStore, place: BlockPlace, signal?
   }
 }
 
-/** With their headers: a small read each (ndjson has none and is read whole). Blocks that go meanwhile are left out. */
-export async function* describeBlocks(
+/** With their headers: a small read each (ndjson has none and is read whole). */
+export function describeBlocks(
   store: ObjectStore,
   blocks: Iterable<FoundBlock> | AsyncIterable<FoundBlock>,
   signal?: AbortSignal,
 ): AsyncGenerator<DescribedBlock> {
-  const described = workAhead(blocks, readAtOnce, (block) => describe(store, block, signal));
-  for await (const block of described) if (block !== undefined) yield block;
+  return workAhead(blocks, readAtOnce, (block) => describe(store, block, signal));
 }
 
-async function describe(
-  store: ObjectStore,
-  block: FoundBlock,
-  signal: AbortSignal | undefined,
-): Promise<DescribedBlock | undefined> {
+async function describe(store: ObjectStore, block: FoundBlock, signal: AbortSignal | undefined): Promise<DescribedBlock> {
   const { key } = block;
   try {
     if (block.name.format === 'ndjson') {
       const body = await store.get(key, undefined, signal);
-      return body === undefined ? undefined : { ...block, header: (await openBlock(key, body)).header };
+      return body === undefined ? { ...block, gone: true } : { ...block, header: (await openBlock(key, body)).header };
     }
     const header = await readHeader(store, block, signal);
-    return header === undefined ? undefined : { ...block, header };
+    return header === undefined ? { ...block, gone: true } : { ...block, header };
   } catch (error) {
     const failure = damageOf(key, error);
     if (!failure.code.startsWith('ARCHIVE_')) throw error;

@@ -14,3 +14,7 @@ export { describeBlocks, findBlocks, type BlockPlace, type DescribedBlock, type 
 export { readArchive, type ArchiveBatch, type ArchivePosition, type ReadOptions } from './read-archive.ts';
 export type { Selection } from './selection.ts';
 export type { Lost, OnDamage } from './stored-parts.ts';
+export { compactArchive, type CompactOptions, type Compaction } from './compact.ts';
+export { pruneArchive, type PruneOptions } from './prune.ts';
+export { summariseArchive, type ArchiveSummary, type ChainSummary } from './summary.ts';
+export { verifyArchive, type Finding } from './verify.ts';

@@ -13,7 +13,8 @@ export type BlockName = {
   firstSequence: number;
   lastSequence: number;
   format: BlockFormat;
-  compression: Compression;
+  /** Undefined for n3b: the block itself tells. */
+  compression: Compression | undefined;
   /** Tells apart blocks of one range whose contents differ: see `storeBlock`. */
   variant: string | undefined;
 };
@@ -22,7 +23,7 @@ const sequenceDigits = 20;
 
 /** A year of five digits would break the order of keys; streams do not live that long. */
 const pattern =
-  /^(?:(.*)\/)?([^/]+)\/([^/]+)\/(\d{4})\/(\d\d)\/(\d\d)\/(\d\d)\/(\d{20})-(\d+)(?:\.([0-9a-f]{16}))?\.(n3b|ndjson|ndjson\.gz|ndjson\.zst)$/;
+  /^(?:(.*)\/)?([^/]+)\/([^/]+)\/\d{4}\/\d\d\/\d\d\/\d\d\/(\d{20})-(\d+)(?:\.([0-9a-f]{16}))?\.(n3b|ndjson|ndjson\.gz|ndjson\.zst)$/;
 
 /** `a/b` of `/a/b/`, `a//b` and the like: no empty folder names. */
 export function trimPrefix(prefix: string): string {
@@ -52,16 +53,15 @@ export function blockKey(name: Omit<BlockName, 'variant'> & { variant?: string |
   return `${blockFolder(name.prefix, name.stream, name.job)}${year}/${month}/${day}/${hour}/${file}`;
 }
 
-function ending(format: BlockFormat, compression: Compression): string {
-  if (format === 'n3b') return 'n3b';
-  return { zstd: 'ndjson.zst', gzip: 'ndjson.gz', none: 'ndjson' }[compression];
+function ending(format: BlockFormat, compression: Compression = 'none'): string {
+  return format === 'n3b' ? 'n3b' : `ndjson${{ zstd: '.zst', gzip: '.gz', none: '' }[compression]}`;
 }
 
-/** Undefined for keys that are no block's. The compression of an n3b block stands in the block: here it is `zstd`, whatever it is. */
-export function parseBlockKey(key: string): (BlockName & { hour: number }) | undefined {
+/** Undefined for keys that are no block's. */
+export function parseBlockKey(key: string): BlockName | undefined {
   const match = pattern.exec(key);
   if (match === null) return undefined;
-  const [, prefix = '', stream, job, year, month, day, hour, first, last, variant, end] = match;
+  const [, prefix = '', stream, job, first, last, variant, end] = match;
   try {
     return {
       prefix,
@@ -70,11 +70,12 @@ export function parseBlockKey(key: string): (BlockName & { hour: number }) | und
       firstSequence: Number(first),
       lastSequence: Number(last),
       format: end === 'n3b' ? 'n3b' : 'ndjson',
-      compression: end === 'ndjson' ? 'none' : end === 'ndjson.gz' ? 'gzip' : 'zstd',
+      compression: compressionByEnding[end!],
       variant,
-      hour: Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour)),
     };
   } catch {
     return undefined;
   }
 }
+
+const compressionByEnding: Record<string, Compression> = { ndjson: 'none', 'ndjson.gz': 'gzip', 'ndjson.zst': 'zstd' };

@@ -1,9 +1,8 @@
 import { GatewayError } from '../core/errors.ts';
 import type { ObjectStore } from '../core/strategy.ts';
-import { BlockCursor } from './block-cursor.ts';
-import type { BlockHeader } from './block-header.ts';
-import { describeBlocks, findBlocks, type FoundBlock } from './catalog.ts';
-import { ArchiveDamaged } from './damage.ts';
+import { describeBlocks, findBlocks, type BlockPlace, type FoundBlock, type ReadableBlock } from './catalog.ts';
+import { asDamage } from './damage.ts';
+import { mergeBlocks } from './merge.ts';
 import type { ArchiveMessage } from './message.ts';
 import { MessageFilter, type Selection } from './selection.ts';
 import { BlockGone, type OnDamage } from './stored-parts.ts';
@@ -22,15 +21,7 @@ export type ReadOptions = {
   signal?: AbortSignal | undefined;
 };
 
-type Block = FoundBlock & { header: BlockHeader };
-
-/** A batch ends here, or with a part. */
-const batchMessagesMax = 8_192;
-const batchBytesMax = 1024 * 1024;
-/** Blocks that are read ahead of the one in use, as long as they are small. */
-const blocksAhead = 4;
-const aheadBytesMax = 8 * 1024 * 1024;
-/** A listing may be older than a removal; not this often. */
+/** A listing may be older than a removal; not so often in a row. */
 const gonesMax = 5;
 
 /**
@@ -43,12 +34,23 @@ export async function* readArchive(
   selection: Selection,
   options: ReadOptions = {},
 ): AsyncGenerator<ArchiveBatch> {
-  let after = options.after;
-  for (let gones = 0; ;) {
+  const filter = new MessageFilter(selection);
+  const onDamage: OnDamage = (error, lost) => {
+    if (options.onDamage === undefined) throw error;
+    options.onDamage(error, lost);
+  };
+  let { after } = options;
+  let gones = 0;
+  for (;;) {
     try {
-      for await (const batch of new ArchiveReader(store, selection, { ...options, after }).batches()) {
-        after = { streamCreated: batch.streamCreated, sequence: batch.messages.at(-1)!.sequence };
-        yield batch;
+      const lives = await findLives(store, selection, filter, { ...options, after, onDamage });
+      for (const [streamCreated, blocks] of lives) {
+        const sequence = after?.streamCreated === streamCreated ? after.sequence : 0;
+        for await (const messages of mergeBlocks(store, blocks, { filter, onDamage, after: sequence, signal: options.signal })) {
+          after = { streamCreated, sequence: messages.at(-1)!.sequence };
+          gones = 0;
+          yield { streamCreated, messages };
+        }
       }
       return;
     } catch (error) {
@@ -64,126 +66,51 @@ export async function* readArchive(
   }
 }
 
-class ArchiveReader {
-  readonly #store: ObjectStore;
-  readonly #selection: Selection;
-  readonly #filter: MessageFilter;
-  readonly #options: ReadOptions;
-  readonly #onDamage: OnDamage;
-
-  constructor(store: ObjectStore, selection: Selection, options: ReadOptions) {
-    this.#store = store;
-    this.#selection = selection;
-    this.#filter = new MessageFilter(selection);
-    this.#options = options;
-    this.#onDamage = (error, lost) => {
-      if (options.onDamage === undefined) throw error;
-      options.onDamage(error, lost);
-    };
-  }
-
-  async *batches(): AsyncGenerator<ArchiveBatch> {
-    const { after } = this.#options;
-    for (const [streamCreated, blocks] of await this.#lives()) {
-      const last = after?.streamCreated === streamCreated ? after.sequence : 0;
-      for await (const messages of this.#merge(blocks, last)) yield { streamCreated, messages };
+/** The blocks to be read, by life of the stream, in order. Throws BlockGone. */
+async function findLives(
+  store: ObjectStore,
+  { prefix = '', stream }: Selection,
+  filter: MessageFilter,
+  { after, onDamage, signal }: ReadOptions & { onDamage: OnDamage },
+): Promise<[string, ReadableBlock[]][]> {
+  const lives = new Map<string, ReadableBlock[]>();
+  const found = await findSteadily(store, { prefix, stream }, signal);
+  const named = found.filter(({ name }) => filter.mayHoldByName(name));
+  for await (const block of describeBlocks(store, named, signal)) {
+    if ('gone' in block) throw new BlockGone(block.key);
+    if ('error' in block) {
+      onDamage(asDamage(block.error), block.name);
+      continue;
     }
+    const { streamCreated, lastSequence } = block.header;
+    const isDone =
+      after !== undefined &&
+      (streamCreated < after.streamCreated || (streamCreated === after.streamCreated && lastSequence <= after.sequence));
+    if (isDone || !filter.mayHold(block.header)) continue;
+    const life = lives.get(streamCreated);
+    if (life === undefined) lives.set(streamCreated, [block]);
+    else life.push(block);
   }
-
-  /** The blocks to be read, by life of the stream, in order. */
-  async #lives(): Promise<[string, Block[]][]> {
-    const { prefix = '', stream } = this.#selection;
-    const { after, signal } = this.#options;
-    const filter = this.#filter;
-    const named = async function* (blocks: AsyncIterable<FoundBlock>) {
-      for await (const block of blocks) if (filter.mayHoldByName(block.name)) yield block;
-    };
-    const lives = new Map<string, Block[]>();
-    const found = findBlocks(this.#store, { prefix, stream }, signal);
-    for await (const block of describeBlocks(this.#store, named(found), signal)) {
-      if ('error' in block) {
-        if (!(block.error instanceof ArchiveDamaged)) throw block.error;
-        this.#onDamage(block.error, block.name);
-        continue;
-      }
-      const { streamCreated, lastSequence } = block.header;
-      const isDone =
-        after !== undefined &&
-        (streamCreated < after.streamCreated || (streamCreated === after.streamCreated && lastSequence <= after.sequence));
-      if (isDone || !filter.mayHold(block.header)) continue;
-      const life = lives.get(streamCreated);
-      if (life === undefined) lives.set(streamCreated, [block]);
-      else life.push(block);
-    }
-    for (const blocks of lives.values()) blocks.sort((a, b) => a.header.firstSequence - b.header.firstSequence);
-    return [...lives].sort(([a], [b]) => (a < b ? -1 : 1));
-  }
-
-  /** Takes from the block that is behind, as far as no other has anything before that. */
-  async *#merge(blocks: readonly Block[], after: number): AsyncGenerator<ArchiveMessage[]> {
-    const pending = blocks.map(
-      (block) => new BlockCursor(this.#store, block, this.#filter, this.#onDamage, this.#options.signal),
-    );
-    const active: BlockCursor[] = [];
-    let last = after;
-    let batch: ArchiveMessage[] = [];
-    let bytes = 0;
-    try {
-      for (;;) {
-        const next = await this.#advance(pending, active, last);
-        if (next === undefined) break;
-        const { cursor, limit } = next;
-        do {
-          const message = cursor.take();
-          last = message.sequence;
-          batch.push(message);
-          bytes += message.payload.length + message.headers.length;
-        } while (cursor.hasMore && cursor.sequence < limit && bytes < batchBytesMax && batch.length < batchMessagesMax);
-        if (bytes < batchBytesMax && batch.length < batchMessagesMax && cursor.hasMore) continue;
-        yield batch;
-        batch = [];
-        bytes = 0;
-      }
-    } catch (error) {
-      // What is there is not to be read again.
-      if (error instanceof BlockGone && batch.length > 0) yield batch;
-      throw error;
-    }
-    if (batch.length > 0) yield batch;
-  }
-
-  /** The cursor with the lowest sequence above `last`, and the lowest of the others: so far it may go alone. */
-  async #advance(
-    pending: BlockCursor[],
-    active: BlockCursor[],
-    last: number,
-  ): Promise<{ cursor: BlockCursor; limit: number } | undefined> {
-    for (;;) {
-      let first: BlockCursor | undefined;
-      let limit = Number.POSITIVE_INFINITY;
-      for (let at = active.length - 1; at >= 0; at--) {
-        const cursor = active[at]!;
-        if (!(await cursor.skipThrough(last))) active.splice(at, 1);
-        else if (first === undefined || cursor.sequence < first.sequence) {
-          limit = first?.sequence ?? limit;
-          first = cursor;
-        } else limit = Math.min(limit, cursor.sequence);
-      }
-      const coming = pending[0];
-      if (coming === undefined || (first !== undefined && first.sequence < coming.block.firstSequence))
-        return first === undefined ? undefined : { cursor: first, limit: Math.min(limit, coming?.block.firstSequence ?? limit) };
-      active.push(pending.shift()!);
-      startAhead(pending);
-    }
-  }
+  return [...lives].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** Small blocks are worth reading before their turn. */
-function startAhead(pending: readonly BlockCursor[]): void {
-  let bytes = 0;
-  for (const cursor of pending.slice(0, blocksAhead)) {
-    bytes += cursor.bytes;
-    if (bytes > aheadBytesMax) return;
-    cursor.start();
+/** Keys that a store lists at once at most: so far a listing is of one moment. */
+const pageKeys = 1_000;
+
+/**
+ * A longer listing is not of one moment: a compaction can write its block behind where the listing is, and remove the old ones before
+ * it. Then the new block is in the next listing; one without such newcomers is complete. Blocks that a job adds at its end do not count.
+ */
+async function findSteadily(store: ObjectStore, place: BlockPlace, signal: AbortSignal | undefined): Promise<FoundBlock[]> {
+  let blocks = await Array.fromAsync(findBlocks(store, place, signal));
+  while (blocks.length >= pageKeys) {
+    const known = new Set(blocks.map(({ key }) => key));
+    const ends = new Map<string, number>();
+    for (const { name } of blocks) ends.set(name.job, Math.max(ends.get(name.job) ?? 0, name.lastSequence));
+    const again = await Array.fromAsync(findBlocks(store, place, signal));
+    const newcomers = again.filter(({ key, name }) => !known.has(key) && name.firstSequence <= (ends.get(name.job) ?? 0));
+    if (newcomers.length === 0) break;
+    blocks = again;
   }
+  return blocks;
 }

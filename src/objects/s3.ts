@@ -21,9 +21,12 @@ export type S3Settings = {
   /** Longest silence of the other side, in both directions. */
   timeoutMs?: number;
   connectionsMax?: number;
+  /** Keys that a listing asks for at once, 1,000 at most. */
+  pageKeys?: number;
 };
 
-const defaults = { connectTimeoutMs: 5_000, timeoutMs: 30_000, connectionsMax: 32 };
+const defaults = { connectTimeoutMs: 5_000, timeoutMs: 30_000, connectionsMax: 32, pageKeys: 1_000 };
+const regionDefault = 'us-east-1';
 
 type Sdk = typeof import('@aws-sdk/client-s3');
 type Opened = { sdk: Sdk; client: S3Client };
@@ -104,6 +107,7 @@ export class S3ObjectStore implements ObjectStore {
       const input = {
         Bucket: this.name,
         Prefix: prefix,
+        MaxKeys: this.#settings.pageKeys,
         ...(after === undefined ? {} : { StartAfter: after }),
         ...(token === undefined ? {} : { ContinuationToken: token }),
       };
@@ -150,7 +154,8 @@ export class S3ObjectStore implements ObjectStore {
       await this.#call('creating the bucket', signal, async ({ sdk, client }, send) => {
         const region = await client.config.region();
         // us-east-1 is where a bucket goes by default, and the one value that S3 refuses here.
-        const place = region === 'us-east-1' ? {} : { CreateBucketConfiguration: { LocationConstraint: region as 'eu-west-1' } };
+        const place =
+          region === regionDefault ? {} : { CreateBucketConfiguration: { LocationConstraint: region as 'eu-west-1' } };
         await client.send(new sdk.CreateBucketCommand({ Bucket: this.name, ...place }), send);
       });
       return true;
@@ -185,12 +190,13 @@ export class S3ObjectStore implements ObjectStore {
   }
 }
 
-/** The SDK takes a third of a second to load: only programs that use S3 pay for it, on first use. */
+/** Only programs that use S3 pay for loading the SDK, on first use. */
 async function open(settings: S3Settings & typeof defaults): Promise<Opened> {
   const sdk = await import('@aws-sdk/client-s3');
   const agent = { keepAlive: true, maxSockets: settings.connectionsMax };
   const { ca, verify } = settings.tls ?? {};
   const config: S3ClientConfig = {
+    // Whoever calls knows better how long to go on: see `retryingStore`.
     maxAttempts: 1,
     forcePathStyle: settings.pathStyle ?? false,
     requestHandler: {
@@ -204,14 +210,16 @@ async function open(settings: S3Settings & typeof defaults): Promise<Opened> {
       }),
     },
     ...(settings.endpoint === undefined ? {} : { endpoint: settings.endpoint }),
-    region: settings.region ?? (await configuredRegion()),
+    ...(settings.region === undefined ? {} : { region: settings.region }),
     ...(settings.credentials === undefined ? {} : { credentials: settings.credentials }),
   };
-  return { sdk, client: new sdk.S3Client(config) };
-}
-
-async function configuredRegion(): Promise<string> {
-  return process.env['AWS_REGION'] ?? process.env['AWS_DEFAULT_REGION'] ?? 'us-east-1';
+  const client = new sdk.S3Client(config);
+  // Neither set, nor in the environment, nor in a profile: the SDK would refuse every call, though most servers do not care.
+  const hasRegion = await client.config.region().then(
+    () => true,
+    () => false,
+  );
+  return { sdk, client: hasRegion ? client : new sdk.S3Client({ ...config, region: regionDefault }) };
 }
 
 function crcText(body: Uint8Array): string {
