@@ -24,8 +24,3 @@ export type JobContext = {
   /** Something to know that does not last. */
   notice(error: GatewayError): void;
 };
-
-/** Throws LEASE_LOST where another server may have the job. */
-export function checkLease({ lease }: Pick<JobContext, 'lease'>): void {
-  if (!lease.holds) throw lease.lost.reason;
-}

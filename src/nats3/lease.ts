@@ -7,7 +7,7 @@ type Holder = { server: string | undefined; token: string };
 
 /** Renewed this often within the time after which others take over. */
 const renewals = 4;
-/** Part of that time for which a lease counts on after it was renewed: it ends here before it ends elsewhere. */
+/** Part of that time for which a lease need not be asked for after it was renewed: it ends here before it ends elsewhere. */
 const trust = 0.7;
 
 /** Who holds a job, as seen from here: a lease that has not changed for the time-out, by this machine's own clock, is nobody's. */
@@ -86,10 +86,25 @@ export class Lease {
     return this.#lost.signal;
   }
 
-  /** To be asked right before anything that only the holder may do. */
-  get holds(): boolean {
-    if (performance.now() >= this.#validUntil) this.#lose('it was not renewed in time');
-    return !this.#lost.signal.aborted;
+  /**
+   * To be awaited right before anything that only the holder may do. A lease that was not renewed in time is ours all the same, if
+   * nobody has taken it: that is asked. Throws LEASE_LOST, NATS_*.
+   */
+  async ensure(): Promise<void> {
+    if (this.#lost.signal.aborted) throw this.#lost.signal.reason;
+    if (performance.now() < this.#validUntil) return;
+    clearTimeout(this.#timer);
+    await this.#renewing;
+    if (performance.now() >= this.#validUntil) {
+      this.#renewing = this.#renew();
+      await this.#renewing;
+    }
+    if (this.#lost.signal.aborted) throw this.#lost.signal.reason;
+    if (performance.now() < this.#validUntil) return;
+    throw new GatewayError('LEASE_UNSURE', 'whether the job is still this server’s cannot be asked', {
+      hint: 'it goes on when NATS answers',
+      transient: true,
+    });
   }
 
   async release(): Promise<void> {
@@ -102,13 +117,14 @@ export class Lease {
   }
 
   #schedule(): void {
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#renewing = this.#renew();
     }, this.#timeoutMs / renewals);
   }
 
   async #renew(): Promise<void> {
-    if (!this.holds) return;
+    if (this.#lost.signal.aborted) return;
     const askedAt = performance.now();
     try {
       const revision = await this.#values.write(this.#key, { server: this.#server, token: this.#token }, this.#revision);
@@ -119,9 +135,9 @@ export class Lease {
       if (revision !== undefined) this.#revision = revision;
       this.#validUntil = askedAt + this.#timeoutMs * trust;
     } catch {
-      // No answer is not a no: it is asked again until the lease has run out.
+      // No answer is not a no: it is asked again.
     }
-    if (this.holds) this.#schedule();
+    if (!this.#lost.signal.aborted) this.#schedule();
   }
 
   /** A renewal whose answer was lost looks like another server's. */

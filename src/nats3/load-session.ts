@@ -3,7 +3,7 @@ import { pause } from '../core/backoff.ts';
 import { GatewayError } from '../core/errors.ts';
 import { Chain, findStream, scanSubject } from '../jetstream/index.ts';
 import type { LoadCursor, LoadRecord } from './job.ts';
-import { checkLease, type JobContext } from './job-context.ts';
+import type { JobContext } from './job-context.ts';
 import { LoadPace } from './load-pace.ts';
 import { lifeOf, Replay } from './replay.ts';
 import { subjectMap } from './subject-map.ts';
@@ -112,7 +112,6 @@ class LoadSession {
       const what = isSame ? `stream ${stream} has lost its newest messages` : `stream ${stream} is not the one that was loaded into before`;
       this.#context.notice(new GatewayError('STREAM_RECREATED', what, { hint: isSame ? 'they are loaded again' : 'the load goes on where it was' }));
     }
-    checkLease(this.#context);
     await ledger.save();
     return ledger.state.load;
   }
@@ -182,6 +181,7 @@ class LoadSession {
     const { stop } = this.#context;
     const life = lifeOf(batch.streamCreated);
     this.#check();
+    await this.#context.lease.ensure();
     for (const message of batch.messages) {
       if (stored.size > 0 && stored.delete(`${batch.streamCreated} ${message.sequence}`)) {
         this.#count(1, message.payload.length, message.sequence);
@@ -235,7 +235,6 @@ class LoadSession {
 
   #check(): void {
     if (this.#failure !== undefined) throw this.#failure;
-    checkLease(this.#context);
     if (this.#context.abandon.aborted) throw this.#context.abandon.reason;
   }
 

@@ -106,6 +106,7 @@ export const archiveAnswer = z.object({
     z.object({
       prefix: z.string(),
       stream: z.string(),
+      stream_created: z.string(),
       job: z.string(),
       first_seq: z.number(),
       last_seq: z.number(),
@@ -117,6 +118,8 @@ export const archiveAnswer = z.object({
       stored_bytes: z.number(),
     }),
   ),
+  /** Keys of blocks whose header is damaged. */
+  unreadable: z.array(z.string()),
 });
 
 export type ArchiveAnswer = z.output<typeof archiveAnswer>;

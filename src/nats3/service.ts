@@ -2,7 +2,7 @@ import { pause } from '../core/backoff.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { JobBook } from './job-book.ts';
 import { answerOf } from './job-answer.ts';
-import { summarise } from './archive-summary.ts';
+import { archiveAnswerOf } from './archive-summary.ts';
 import { consumerOf, isOver, jobKey, type JobKind, type JobRecord } from './job.ts';
 import type { Keeper } from './keeper.ts';
 import { orderLoad, orderStore, type OrderParts } from './orders.ts';
@@ -69,7 +69,7 @@ export class Service {
   async archive(bucket: string, prefix: string | undefined): Promise<ArchiveAnswer> {
     const store = this.#parts.buckets.bucket(bucket);
     if (!(await store.bucket('exists'))) throw new ApiError(404, 'BUCKET_MISSING', `there is no bucket ${bucket}`, 'correct its name');
-    return summarise(store, prefix);
+    return archiveAnswerOf(store, prefix);
   }
 
   async #create(kind: JobKind, name: string | undefined, order: () => Promise<JobRecord>): Promise<JobAnswer> {

@@ -3,7 +3,7 @@ import { GatewayError } from '../core/errors.ts';
 import { Slots } from '../core/slots.ts';
 import { openOrderedSource, streamIdentity, type Mark, type OrderedSource, type WireMessage } from '../jetstream/index.ts';
 import { consumerOf, type StoreCursor, type StoreRecord } from './job.ts';
-import { checkLease, type JobContext } from './job-context.ts';
+import type { JobContext } from './job-context.ts';
 
 type Block = { mark: Mark; stored: { sealed: SealedBlock; bytes: number } | undefined };
 
@@ -30,7 +30,6 @@ export async function storeSession(record: StoreRecord, context: JobContext): Pr
     // Of a stream that was made anew nothing is stored yet, wherever the job had begun in the one before.
     const sequence = before === undefined ? Math.max(0, startSequence - 1) : 0;
     ledger.state.store = { streamCreated: identity.created, sequence, cuts: [] };
-    checkLease(context);
     await ledger.save();
   } else if (identity.lastSeq < before.sequence) {
     throw new GatewayError(
@@ -160,7 +159,6 @@ class StoreSession {
     const { prefix } = this.#record.spec;
     const [sealed] = await Promise.all([writer.seal(), ledger.save()]);
     await this.#slots.run(async () => {
-      checkLease(this.#context);
       const startedAt = performance.now();
       const outcome = await storeBlock(store, prefix, sealed, abandon);
       meters.uploadSeconds.observe((performance.now() - startedAt) / 1000);

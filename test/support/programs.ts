@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { killAtEnd, spareAtEnd } from '../../scripts/servers/watchdog.ts';
 import { Hopeless, until } from './until.ts';
 
-export type ProgramName = 'es-watcher' | 'es-writer' | 'nats-gateway';
+export type ProgramName = 'es-watcher' | 'es-writer' | 'nats-gateway' | 'nats3';
 export type LogLine = { level: string; msg: string; code?: string; [key: string]: unknown };
 export type ProgramOptions = {
   flags: readonly string[];
@@ -44,7 +44,8 @@ export class Program {
     if (this.isRunning()) throw new Error(`${this.name} runs already`);
     const main = fileURLToPath(new URL(`../../bin/${this.name}`, import.meta.url));
     const { launcher = [], flags } = this.#options;
-    const [command = '', ...args] = [...launcher, main, '--admin-listen', '127.0.0.1:0', ...flags, ...extraFlags];
+    const listen = this.name === 'nats3' ? ['server', '--listen', '127.0.0.1:0'] : ['--admin-listen', '127.0.0.1:0'];
+    const [command = '', ...args] = [...launcher, main, ...listen, ...flags, ...extraFlags];
     // A process group of its own, so that it ends with the test however that ends.
     const child = spawn(command, args, {
       detached: true,
