@@ -40,6 +40,7 @@ export class JobRunner {
   readonly #abandon = new AbortController();
   readonly #troubles = new Map<string, GatewayError>();
   #record: JobRecord;
+  #taken = false;
   #grace: NodeJS.Timeout | undefined;
   #measured = { messages: 0, at: performance.now() };
 
@@ -48,7 +49,7 @@ export class JobRunner {
     this.#lease = lease;
     this.#parts = parts;
     this.#ledger = new Ledger(parts.book.values, `state.${jobKey(record)}`, state, revision, this.#abandon.signal);
-    lease.lost.addEventListener('abort', () => this.#abandon.abort(lease.lost.reason), { once: true });
+    lease.lost.addEventListener('abort', () => this.#lost(), { once: true });
   }
 
   static async open(record: JobRecord, lease: Lease, parts: RunnerParts): Promise<JobRunner> {
@@ -61,6 +62,11 @@ export class JobRunner {
 
   get state(): JobState {
     return this.#ledger.state;
+  }
+
+  /** True when the job is gone, or has gone elsewhere. */
+  get isGone(): boolean {
+    return this.#record.wanted === 'delete' || this.#taken;
   }
 
   /** The record has changed. */
@@ -95,6 +101,8 @@ export class JobRunner {
     } finally {
       clearInterval(measuring);
       clearTimeout(this.#grace);
+      this.#parts.meters.lag.set(0);
+      this.#parts.meters.inflightBytes.set(0);
       await this.#lease.release();
       log.info({ kind, job: name, status: this.state.status, messages: this.state.messages }, 'job ends here');
     }
@@ -211,6 +219,12 @@ export class JobRunner {
     if (state.rate < 0.1) state.rate = 0;
     // A session that does something is over whatever ended the one before.
     if (rate > 0 && this.#troubles.has('session')) this.#trouble('session', undefined);
+  }
+
+  /** Also at the end, when the lease is let go: then nothing is under way. */
+  #lost(): void {
+    this.#taken = (this.#lease.lost.reason as GatewayError).code === 'LEASE_LOST';
+    this.#abandon.abort(this.#lease.lost.reason);
   }
 
   #giveUp(): void {

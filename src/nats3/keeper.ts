@@ -112,7 +112,7 @@ export class Keeper {
     const ended = runner.run().finally(() => {
       this.#runners.delete(key);
       this.#ended.delete(key);
-      metrics.drop({ kind, job: name });
+      if (runner.isGone) metrics.drop({ kind, job: name });
     });
     this.#ended.set(key, ended);
   }

@@ -113,7 +113,7 @@ export class Lease {
     if (!this.#lost.signal.aborted) {
       await this.#values.write(this.#key, { token: this.#token }, this.#revision).catch(() => undefined);
     }
-    this.#lose('it was let go');
+    this.#lose('it was let go', 'LEASE_LET_GO');
   }
 
   #schedule(): void {
@@ -148,11 +148,11 @@ export class Lease {
     return true;
   }
 
-  #lose(why: string): void {
+  #lose(why: string, code = 'LEASE_LOST'): void {
     clearTimeout(this.#timer);
     if (this.#lost.signal.aborted) return;
     this.#lost.abort(
-      new GatewayError('LEASE_LOST', `the right to run the job is lost: ${why}`, {
+      new GatewayError(code, `the right to run the job is lost: ${why}`, {
         hint: 'another server goes on, or this one when it can',
         transient: true,
       }),
