@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { describeParts, type BlockHeader, type BlockOrigin } from './block-header.ts';
+import { BufferPool } from './buffers.ts';
 import { compress, defaultLevel } from './compression.ts';
 import type { BlockFormat, Compression } from './key.ts';
 import { encodeEnd, encodePreamble, type PartEntry } from './layout.ts';
@@ -34,6 +35,8 @@ export type SealedBlock = BlockHeader & {
 export const partBytesDefault = 1024 * 1024;
 /** Parts that wait for compression or are at it: the bound of what a writer holds uncompressed. */
 const partsUnderWayMax = 4;
+/** For all writers: two that are busy find what they need. */
+const buffers = new BufferPool(partBytesDefault, 2 * partsUnderWayMax);
 
 type Piece = { facts: PartFacts; bytes: Buffer; rawBytes: number };
 
@@ -111,15 +114,18 @@ export class BlockWriter {
   }
 
   #finishPart(): void {
-    const { compression, level } = this.#options;
-    const { raw, facts } = this.#builder.finish((bytes) => Buffer.allocUnsafeSlow(bytes));
+    const { compression, level, format } = this.#options;
+    const { raw, facts } = this.#builder.finish((bytes) => buffers.take(bytes));
     this.#underWay++;
     if (this.#underWay >= partsUnderWayMax) this.#room ??= Promise.withResolvers();
-    const piece = compress(raw, compression, level).then((bytes) => {
+    // An n3b block has checksums of its own.
+    const piece = compress(raw, compression, level, format === 'ndjson').then((bytes) => {
       this.#underWay--;
       this.#room?.resolve();
       this.#room = undefined;
-      return { facts, bytes, rawBytes: raw.length };
+      const rawBytes = raw.length;
+      buffers.give(raw);
+      return { facts, bytes, rawBytes };
     });
     // Whoever seals is told; until then nobody listens.
     piece.catch(() => undefined);
