@@ -61,7 +61,8 @@ export function s3Failure(error: unknown, attempt: S3Attempt): GatewayError {
       cause: error,
     });
   }
-  return seen.status === 0 ? lossError(seen, attempt, error) : answerError(seen, attempt, error);
+  // Answered with success, and thrown all the same: the answer could not be read.
+  return seen.status < 300 ? lossError(seen, attempt, error) : answerError(seen, attempt, error);
 }
 
 /** There was no answer, or none that could be used. */

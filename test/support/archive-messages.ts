@@ -16,14 +16,14 @@ const words = 'orders are shipped by road and rail while customers wait for answ
 export function mixedMessages(random: Random, count: number, subjects: readonly string[]): Given[] {
   return Array.from({ length: count }, (_, at) => ({
     subject: random.pick(subjects),
-    headers: random.chance(0.3) ? mixedHeaders(random, at) : [],
+    headers: random.chance(0.3) ? mixedHeaders(random, `${random.seed}/${at}`) : [],
     payload: mixedPayload(random),
   }));
 }
 
-function mixedHeaders(random: Random, at: number): [string, string][] {
+function mixedHeaders(random: Random, id: string): [string, string][] {
   const lines = Array.from({ length: random.between(1, 4) }, (): [string, string] => [random.pick(names), random.pick(values)]);
-  if (random.chance(0.2)) lines.push(['Nats-Msg-Id', `original-${at}`]);
+  if (random.chance(0.2)) lines.push(['Nats-Msg-Id', id]);
   if (random.chance(0.05)) lines.push(['Nats-Expected-Stream', 'replaced']);
   return lines;
 }
