@@ -266,8 +266,7 @@ export class Chain<Tag> {
 
   #linkChanged(event: LinkEvent): void {
     if (event.is === 'disconnected') this.#fail(cut('the connection was cut'));
-    else if (event.is === 'denied' && event.operation === 'publish')
-      this.#fail(notPermitted(`publishing to ${event.subject}`));
+    else if (event.is === 'denied' && event.operation === 'publish') this.#fail(notPermitted(`publishing to ${event.subject}`));
   }
 
   #fail(error: GatewayError): void {

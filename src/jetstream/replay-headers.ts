@@ -34,7 +34,7 @@ export function replayableLines(block: Uint8Array): Buffer {
   const lines = bytes.subarray(from, bytes.length - lineEnd.length);
   if (!lines.includes(mark)) return lines;
   const kept: Buffer[] = [];
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     const found = lines.indexOf(lineEnd, at);
     const end = found < 0 ? lines.length : found + lineEnd.length;
     const line = lines.subarray(at, end);

@@ -48,8 +48,7 @@ export function archiveCommands(parent: Command, screenOf: () => Screen, deskOf:
       screen.out.write(screen.json ? `${JSON.stringify(answer)}\n` : archiveTable(answer));
     });
   withPlace(withStorage(parent.command('verify').description('read every block, and look for damage, gaps and overlaps'))).action(
-    async (options: StorageOptions & PlaceOptions) =>
-      withStore(options, (store) => verify(store, placeOf(options), screenOf())),
+    async (options: StorageOptions & PlaceOptions) => withStore(options, (store) => verify(store, placeOf(options), screenOf())),
   );
   withPlace(withStorage(parent.command('cat').description('print messages, one JSON object a line')))
     .option('--subject <subject>', 'only these subjects, with * and >')
@@ -59,9 +58,7 @@ export function archiveCommands(parent: Command, screenOf: () => Screen, deskOf:
     .option('--to-seq <n>', 'up to this sequence', integer)
     .option('--limit <n>', 'so many at most', integer)
     .option('--skip-damaged', 'pass over what is damaged, and say so')
-    .action(async (options: StorageOptions & CatOptions) =>
-      withStore(options, (store) => cat(store, options, screenOf())),
-    );
+    .action(async (options: StorageOptions & CatOptions) => withStore(options, (store) => cat(store, options, screenOf())));
   withPlace(withStorage(parent.command('prune').description('remove blocks all of whose messages are older')))
     .requiredOption('--before <time>', 'older than this (RFC 3339)', time)
     .option('--dry-run', 'remove nothing, and say what would be')
@@ -218,7 +215,11 @@ async function cat(store: ObjectStore, options: CatOptions, { out, err }: Screen
   }
 }
 
-async function prune(store: ObjectStore, options: PlaceOptions & { before: bigint; dryRun?: boolean }, screen: Screen): Promise<void> {
+async function prune(
+  store: ObjectStore,
+  options: PlaceOptions & { before: bigint; dryRun?: boolean },
+  screen: Screen,
+): Promise<void> {
   const { before, dryRun = false } = options;
   const keys: string[] = [];
   let [messages, bytes] = [0, 0];
@@ -228,7 +229,8 @@ async function prune(store: ObjectStore, options: PlaceOptions & { before: bigin
     bytes += block.bytes;
     if (!screen.json) screen.out.write(`${block.key}\n`);
   }
-  if (screen.json) screen.out.write(`${JSON.stringify({ dry_run: dryRun, blocks: keys.length, messages, stored_bytes: bytes, keys })}\n`);
+  if (screen.json)
+    screen.out.write(`${JSON.stringify({ dry_run: dryRun, blocks: keys.length, messages, stored_bytes: bytes, keys })}\n`);
   else {
     const done = dryRun ? 'would be removed' : 'removed';
     screen.out.write(`${count(keys.length)} blocks, ${count(messages)} messages before ${formatTime(before)} ${done}\n`);
@@ -246,7 +248,8 @@ async function compact(
   for await (const step of compactArchive(store, { ...placeOf(options), targetBytes, level })) {
     if (step.is === 'left') {
       sums.left += step.keys.length;
-      if (!screen.json) screen.err.write(`left as they are: ${step.keys.length} blocks from ${step.keys[0]} on: ${step.reason}\n`);
+      if (!screen.json)
+        screen.err.write(`left as they are: ${step.keys.length} blocks from ${step.keys[0]} on: ${step.reason}\n`);
       continue;
     }
     sums.removed += step.removed.length;

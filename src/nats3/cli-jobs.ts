@@ -119,7 +119,10 @@ export function loadCreate(parent: Command, deskOf: DeskOf): void {
     .requiredOption('--bucket <bucket>', 'bucket of the archive')
     .requiredOption('--read-stream <stream>', 'stream that was archived')
     .option('--read-subject <subject>', 'subjects to publish again, with * and >', '>')
-    .option('--write-subject <subject>', 'subject to publish to, with {{wildcard(1)}} for the first *; the original one without it')
+    .option(
+      '--write-subject <subject>',
+      'subject to publish to, with {{wildcard(1)}} for the first *; the original one without it',
+    )
     .option('--write-stream <stream>', 'stream to publish to, where several take the subject')
     .option('--name <name>', 'name of the job')
     .option('--prefix <prefix>', 'folder in the bucket')
@@ -129,7 +132,9 @@ export function loadCreate(parent: Command, deskOf: DeskOf): void {
     .option('--from-seq <n>', 'from this sequence on', integer)
     .option('--to-seq <n>', 'up to this sequence', integer)
     .option('--rate <n>', 'messages a second at most', number)
-    .addOption(new Option('--replay <pace>', 'as fast as it goes, or at the pace of the originals').choices(['instant', 'original']))
+    .addOption(
+      new Option('--replay <pace>', 'as fast as it goes, or at the pace of the originals').choices(['instant', 'original']),
+    )
     .option('--create-stream', 'make a stream if none takes the subject')
     .option('--skip-damaged', 'pass over what is damaged, and count it')
     .option('--wait', 'show progress, and end when the job ends')
@@ -189,10 +194,13 @@ function jobTable(jobs: readonly JobAnswer[], { out }: Screen): string {
 }
 
 function endsOf({ kind, spec }: JobAnswer): [string, string] {
-  const text = (key: string): string => String(spec[key] ?? '');
+  const text = (key: string): string => (typeof spec[key] === 'string' ? spec[key] : '');
   const place = [text('bucket'), text('prefix')].filter((part) => part !== '').join('/');
   if (kind === 'store') return [`${text('stream')} ${text('subject')}`, place];
-  return [`${place} ${text('read_stream')} ${text('read_subject')}`, `${text('write_stream')} ${text('write_subject')}`.trimEnd()];
+  return [
+    `${place} ${text('read_stream')} ${text('read_subject')}`,
+    `${text('write_stream')} ${text('write_subject')}`.trimEnd(),
+  ];
 }
 
 function showJob(job: JobAnswer, screen: Screen): void {

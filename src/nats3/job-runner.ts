@@ -94,7 +94,8 @@ export class JobRunner {
       await this.#save('running');
       await this.#sessions();
       if (this.#record.wanted === 'delete') await this.#delete();
-      else if (this.#record.wanted === 'pause' && this.state.status !== 'done' && this.state.status !== 'failed') await this.#save('paused');
+      else if (this.#record.wanted === 'pause' && this.state.status !== 'done' && this.state.status !== 'failed')
+        await this.#save('paused');
     } catch (error) {
       const failure = natsFailure(error, `running ${kind} job ${name}`);
       log.warn({ kind, job: name, code: failure.code }, failure.message);
@@ -119,7 +120,9 @@ export class JobRunner {
         return;
       } catch (error) {
         if (this.#abandon.signal.aborted) throw error;
-        const failure = error instanceof GatewayError ? error : natsFailure(error, 'running the job');
+        // The state was written by somebody else: whoever runs the job on reads it first.
+        if (error instanceof GatewayError && error.code === 'LEASE_LOST') throw error;
+        const failure = natsFailure(error, 'running the job');
         if (!isTransient(failure)) {
           this.#fail(failure, error);
           await this.#save('failed');

@@ -15,8 +15,8 @@ export class Ledger {
   readonly #key: string;
   readonly #signal: AbortSignal;
   #revision: number;
-  #writing: Promise<void> | undefined;
-  #next: Promise<void> | undefined;
+  #writing = false;
+  #next: PromiseWithResolvers<void> | undefined;
   readonly state: JobState;
 
   /** `signal` ends tries that do not get through. */
@@ -30,18 +30,21 @@ export class Ledger {
 
   /** Resolves once the state, as it is now or later, is durable. Calls while a write is under way share the next one. */
   save(): Promise<void> {
-    if (this.#writing === undefined) return this.#start();
-    this.#next ??= this.#writing.then(
-      () => this.#start(),
-      () => this.#start(),
-    );
-    return this.#next;
+    this.#next ??= Promise.withResolvers();
+    const { promise } = this.#next;
+    if (!this.#writing) void this.#writeAll();
+    return promise;
   }
 
-  #start(): Promise<void> {
-    this.#next = undefined;
-    this.#writing = this.#write().finally(() => (this.#writing = undefined));
-    return this.#writing;
+  /** One write at a time: each replaces what the one before has left. */
+  async #writeAll(): Promise<void> {
+    this.#writing = true;
+    while (this.#next !== undefined) {
+      const { resolve, reject } = this.#next;
+      this.#next = undefined;
+      await this.#write().then(resolve, reject);
+    }
+    this.#writing = false;
   }
 
   async #write(): Promise<void> {

@@ -38,9 +38,13 @@ export async function loadSession(record: LoadRecord, context: JobContext): Prom
       if (cursor.breaks < breaksMax || cursor.mode === 'apart') continue;
       cursor.mode = 'apart';
       context.notice(
-        new GatewayError('STREAM_SHARED', `others publish to stream ${record.spec.write_stream} too: answers are awaited one by one`, {
-          hint: 'a repeat is now kept out by the deduplication of the stream: see docs/nats3.md',
-        }),
+        new GatewayError(
+          'STREAM_SHARED',
+          `others publish to stream ${record.spec.write_stream} too: answers are awaited one by one`,
+          {
+            hint: 'a repeat is now kept out by the deduplication of the stream: see docs/nats3.md',
+          },
+        ),
       );
       await context.ledger.save();
     }
@@ -109,8 +113,12 @@ class LoadSession {
     } else {
       // Rolled back, it is searched from its first message on for what is left of ours; made anew, it gets what is still to come.
       ledger.state.load = { ...(isSame ? start : before), targetCreated, targetSequence: 0 };
-      const what = isSame ? `stream ${stream} has lost its newest messages` : `stream ${stream} is not the one that was loaded into before`;
-      this.#context.notice(new GatewayError('STREAM_RECREATED', what, { hint: isSame ? 'they are loaded again' : 'the load goes on where it was' }));
+      const what = isSame
+        ? `stream ${stream} has lost its newest messages`
+        : `stream ${stream} is not the one that was loaded into before`;
+      this.#context.notice(
+        new GatewayError('STREAM_RECREATED', what, { hint: isSame ? 'they are loaded again' : 'the load goes on where it was' }),
+      );
     }
     await ledger.save();
     return ledger.state.load;
@@ -240,7 +248,8 @@ class LoadSession {
 
   async #abandoned(): Promise<void> {
     const { abandon } = this.#context;
-    if (!abandon.aborted) await new Promise<void>((resolve) => abandon.addEventListener('abort', () => resolve(), { once: true }));
+    if (!abandon.aborted)
+      await new Promise<void>((resolve) => abandon.addEventListener('abort', () => resolve(), { once: true }));
   }
 }
 

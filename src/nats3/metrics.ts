@@ -17,8 +17,16 @@ export function nats3Metrics(metrics: Metrics) {
     publishSeconds: metrics.histogram('publish_duration_seconds', 'Time until a window of messages was acknowledged.', labels),
     retries: metrics.counter('retries_total', 'Requests and publishes that had to be tried again.', labels),
     errors: metrics.counter('errors_total', 'Troubles that began, by code.', [...labels, 'code']),
-    skipped: metrics.counter('skipped_messages_total', 'Messages that may be lost in damaged blocks that were passed over.', labels),
-    inflightBytes: metrics.gauge('inflight_bytes', 'Bytes read and not yet stored, or published and not yet acknowledged.', labels),
+    skipped: metrics.counter(
+      'skipped_messages_total',
+      'Messages that may be lost in damaged blocks that were passed over.',
+      labels,
+    ),
+    inflightBytes: metrics.gauge(
+      'inflight_bytes',
+      'Bytes read and not yet stored, or published and not yet acknowledged.',
+      labels,
+    ),
   };
 }
 

@@ -126,7 +126,12 @@ async function targetOf(link: NatsLink, request: LoadRequest, pattern: string): 
   if (wanted !== undefined) {
     if (streams.some(({ name }) => name === wanted)) return wanted;
     if ((await findStream(link, wanted)) !== undefined) {
-      throw new ApiError(422, 'TARGET_OUTSIDE', `stream ${wanted} does not take ${pattern}`, 'change its subjects, or the write subject');
+      throw new ApiError(
+        422,
+        'TARGET_OUTSIDE',
+        `stream ${wanted} does not take ${pattern}`,
+        'change its subjects, or the write subject',
+      );
     }
   }
   const covering = streams.filter(({ subjects }) => subjects.some((each) => covers(each, pattern)));
@@ -157,7 +162,12 @@ async function streamsOf(link: NatsLink, pattern: string): Promise<{ name: strin
 /** `orders.*.new` makes ORDERS_NEW. */
 function nameFor(pattern: string): string {
   const words = pattern.split('.').filter((token) => token !== '*' && token !== '>');
-  return words.length === 0 ? 'REPLAY' : words.join('_').replace(/[^\w-]/g, '_').toUpperCase();
+  return words.length === 0
+    ? 'REPLAY'
+    : words
+        .join('_')
+        .replace(/[^\w-]/g, '_')
+        .toUpperCase();
 }
 
 function streamMissing(stream: string): GatewayError {

@@ -35,7 +35,10 @@ export function apiRoutes(
   });
   app.setErrorHandler((error, _request, reply) => sendProblem(reply, error));
   app.setNotFoundHandler((request, reply) =>
-    sendProblem(reply, new ApiError(404, 'ROUTE_MISSING', `there is no ${request.method} ${request.url}`, 'see GET /openapi.json')),
+    sendProblem(
+      reply,
+      new ApiError(404, 'ROUTE_MISSING', `there is no ${request.method} ${request.url}`, 'see GET /openapi.json'),
+    ),
   );
   app.get('/openapi.json', async () => openApi(version));
   app.post('/store/job', async (request, reply) => {

@@ -25,12 +25,12 @@ export class Server {
   }
 
   async start(): Promise<Running> {
-    const { log, metrics, stopping, report } = this.#frame;
+    const { log, metrics, stopping } = this.#frame;
     const settings = this.#settings;
     const meters = nats3Metrics(metrics);
     const buckets = new Buckets(settings);
     let waiting = 'starting';
-    report({ ready: () => [waiting] });
+    this.#frame.report({ ready: () => [waiting] });
     const ended = Promise.withResolvers<void>();
     const link = await connectNats(natsSettingsOf(settings, 'nats3'), {
       waitOnFirstConnect: true,
@@ -47,7 +47,7 @@ export class Server {
     const book = await JobBook.open(values, settings.leaseTimeout, () => keeper?.look());
     keeper = new Keeper({ link, book, buckets, settings, metrics, meters, log });
     this.#service = new Service({ link, buckets, settings }, book, keeper);
-    report({ ready: () => this.#reasonsAgainst(link), stats: () => this.#stats(book, keeper) });
+    this.#frame.report({ ready: () => this.#reasonsAgainst(link), stats: () => this.#stats(book, keeper) });
     log.info({ server: keeper.server, nats: link.server, bucket: settings.kvBucket }, 'nats3 is ready');
     keeper.look();
     return {
@@ -69,7 +69,15 @@ export class Server {
     const jobs = book.records().map((record) => {
       const { kind, name, wanted } = record;
       const state = keeper.stateOf(jobKey(record));
-      return { kind, name, wanted, status: state?.status, reason: state?.reason, server: state?.server, messages: state?.messages };
+      return {
+        kind,
+        name,
+        wanted,
+        status: state?.status,
+        reason: state?.reason,
+        server: state?.server,
+        messages: state?.messages,
+      };
     });
     return { server: keeper.server, running: keeper.running, jobs };
   }

@@ -68,7 +68,8 @@ export class Service {
 
   async archive(bucket: string, prefix: string | undefined): Promise<ArchiveAnswer> {
     const store = this.#parts.buckets.bucket(bucket);
-    if (!(await store.bucket('exists'))) throw new ApiError(404, 'BUCKET_MISSING', `there is no bucket ${bucket}`, 'correct its name');
+    if (!(await store.bucket('exists')))
+      throw new ApiError(404, 'BUCKET_MISSING', `there is no bucket ${bucket}`, 'correct its name');
     return archiveAnswerOf(store, prefix);
   }
 

@@ -19,7 +19,9 @@ export function subjectMap(read: string, write: string | undefined): (subject: s
     if (found !== undefined) return found;
     const tokens = subject.split('.');
     const mapped = pieces
-      .map((each) => ('text' in each ? each.text : 'from' in each ? tokens.slice(pattern.length - 1).join('.') : tokens[each.at]!))
+      .map((each) =>
+        'text' in each ? each.text : 'from' in each ? tokens.slice(pattern.length - 1).join('.') : tokens[each.at]!,
+      )
       .join('.');
     if (known.size >= rememberedMax) known.clear();
     known.set(subject, mapped);
@@ -43,7 +45,8 @@ function piece(token: string, isLast: boolean, wildcards: readonly number[], res
     throw wrong(`${token} stands for no * of the read subject, which has ${wildcards.length}`);
   }
   if (token === '>' && isLast && restIsOpen) return { from: 'rest' };
-  if (token === '>' || token === '*') throw wrong(`${token} in the write subject: name a token with {{wildcard(N)}}, or end both with >`);
+  if (token === '>' || token === '*')
+    throw wrong(`${token} in the write subject: name a token with {{wildcard(N)}}, or end both with >`);
   if (token === '' || /[\s\0{}]/.test(token)) throw wrong(`${JSON.stringify(token)} cannot be a token of a subject`);
   return { text: token };
 }

@@ -46,7 +46,8 @@ async function killAtWork(path: string, moments: Random, isOver: (job: JobAnswer
     await pause(moments.between(0, 50));
     await stage.program.kill();
     await stage.program.startReady();
-    if ((await stage.job(path, 'known', () => true)).status === 'paused' || moments.chance(0.3)) await stage.done('POST', `${path}/resume`);
+    if ((await stage.job(path, 'known', () => true)).status === 'paused' || moments.chance(0.3))
+      await stage.done('POST', `${path}/resume`);
   }
   return kills;
 }

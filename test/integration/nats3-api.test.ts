@@ -48,7 +48,11 @@ describe('the API of nats3', () => {
     const mapping = await open.refused('POST', '/load/job', { bucket, read_stream: stream, write_subject: 'a.{{wildcard(1)}}' });
     assert.deepEqual([mapping.status, mapping.code], [400, 'SUBJECT_MAPPING']);
     assert.equal((await open.refused('GET', '/archive')).status, 400);
-    assert.equal((await fetch(`${open.url}/store/job`, { method: 'POST', body: '{', headers: { 'content-type': 'application/json' } })).status, 400);
+    assert.equal(
+      (await fetch(`${open.url}/store/job`, { method: 'POST', body: '{', headers: { 'content-type': 'application/json' } }))
+        .status,
+      400,
+    );
   });
 
   it('says what is missing, taken, or outside of the stream', async () => {
@@ -84,20 +88,30 @@ describe('the API of nats3', () => {
       assert.equal((await guarded.refused('GET', path)).code, 'UNAUTHORISED', path);
       assert.equal((await guarded.refused('GET', path, undefined, { authorization: 'Bearer wrong' })).status, 401);
     }
-    for (const path of ['/health', '/health/live', '/health/ready']) assert.equal((await guarded.call('GET', path)).status, 200, path);
+    for (const path of ['/health', '/health/live', '/health/ready'])
+      assert.equal((await guarded.call('GET', path)).status, 200, path);
     assert.equal((await guarded.program.get('/metrics')).status, 200);
     assert.equal((await guarded.call('GET', '/store/job', undefined, { authorization: `Bearer ${token}` })).status, 200);
     assert.doesNotMatch(guarded.program.output, new RegExp(token));
   });
 
   it('describes itself: every route that is served, and the schemas that requests are checked by', async () => {
-    type Document = { paths: Record<string, Record<string, unknown>>; components: { schemas: Record<string, { properties?: object }> } };
+    type Document = {
+      paths: Record<string, Record<string, unknown>>;
+      components: { schemas: Record<string, { properties?: object }> };
+    };
     const { paths, components } = await open.done<Document>('GET', '/openapi.json');
-    assert.deepEqual(Object.keys(components.schemas['StoreRequest']!.properties!).slice(0, 4), ['name', 'stream', 'subject', 'bucket']);
+    assert.deepEqual(Object.keys(components.schemas['StoreRequest']!.properties!).slice(0, 4), [
+      'name',
+      'stream',
+      'subject',
+      'bucket',
+    ]);
     for (const [path, methods] of Object.entries(paths)) {
       for (const method of Object.keys(methods)) {
         const answer = await open.program.get(path.replace('{name}', 'nobody')).catch(() => undefined);
-        if (method === 'get') assert.notEqual(JSON.parse(answer!.body.startsWith('{') ? answer!.body : '{}')['code'], 'ROUTE_MISSING', path);
+        if (method === 'get')
+          assert.notEqual(JSON.parse(answer!.body.startsWith('{') ? answer!.body : '{}')['code'], 'ROUTE_MISSING', path);
       }
     }
   });

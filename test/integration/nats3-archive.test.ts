@@ -26,7 +26,11 @@ after(async () => {
 
 async function filled(count: number, subjects: readonly string[]): Promise<{ stream: string; originals: Read[] }> {
   const stream = uniqueName('S');
-  await link.manager.streams.add({ name: stream, subjects: subjects.map((subject) => `${stream}.${subject}`), allow_direct: true });
+  await link.manager.streams.add({
+    name: stream,
+    subjects: subjects.map((subject) => `${stream}.${subject}`),
+    allow_direct: true,
+  });
   const all = subjects.map((subject) => `${stream}.${subject}`);
   await publishAll(link, stream, mixedMessages(new Random(`${seed}/${stream}`), count, all));
   return { stream, originals: await readAll(link, stream) };
@@ -97,7 +101,11 @@ describe('a stream that was archived', () => {
 
   it('is read in part, by sequence and by time, from any format', async () => {
     const { stream, originals } = await filled(2_000, ['x']);
-    for (const form of [{ format: 'ndjson', compression: 'gzip' }, { compression: 'none' }, { compression: { algorithm: 'zstd', level: 9 } }]) {
+    for (const form of [
+      { format: 'ndjson', compression: 'gzip' },
+      { compression: 'none' },
+      { compression: { algorithm: 'zstd', level: 9 } },
+    ]) {
       const prefix = uniqueName('part');
       await stored(stream, { prefix, ...form, batch: { max_messages: 300 } });
       const to = uniqueName('part');

@@ -93,7 +93,11 @@ function timeText(nanoseconds: bigint): string {
 const serversOwn = /^Nats(-Msg-Id$|-Expected-|-Rollup|-TTL|3-)/;
 
 /** The replayed messages are the originals: each once, in order, byte for byte, and say what they were. */
-export function assertReplayed(originals: readonly Read[], replayed: readonly Read[], target = (subject: string) => subject): void {
+export function assertReplayed(
+  originals: readonly Read[],
+  replayed: readonly Read[],
+  target = (subject: string) => subject,
+): void {
   for (const [at, original] of originals.entries()) {
     const copy = replayed[at];
     const what = `message ${original.sequence} at place ${at + 1} of ${replayed.length}`;

@@ -32,7 +32,14 @@ export class ArchiveStage {
   readonly s3: string;
 
   constructor({ nats, s3, credentials, flags = {}, env = {} }: StageOptions) {
-    const given = { 'nats-url': nats, 's3-endpoint': s3, 'lease-timeout': '2s', 'drain-timeout': '10s', ...flags };
+    const given = {
+      'nats-url': nats,
+      's3-endpoint': s3,
+      'lease-timeout': '2s',
+      'drain-timeout': '10s',
+      's3-timeout': '2s',
+      ...flags,
+    };
     this.s3 = s3;
     this.credentials = credentials;
     this.program = new Program('nats3', {

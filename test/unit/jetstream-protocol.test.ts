@@ -65,7 +65,8 @@ describe('reply subjects of deliveries', () => {
   });
 
   it('takes nothing else for one', () => {
-    for (const reply of ['', '_INBOX.a.1', '$JS.ACK.S.d.1', '$JS.ACK.S.d.x.13.2.1.4']) assert.equal(readOrigin(bytes(reply)), undefined);
+    for (const reply of ['', '_INBOX.a.1', '$JS.ACK.S.d.1', '$JS.ACK.S.d.x.13.2.1.4'])
+      assert.equal(readOrigin(bytes(reply)), undefined);
   });
 });
 
