@@ -2,6 +2,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { watcherSettings } from '../src/es-watcher/config.ts';
 import { watcherMetrics } from '../src/es-watcher/metrics.ts';
+import { nats3Settings } from '../src/nats3/config.ts';
+import { nats3Metrics } from '../src/nats3/metrics.ts';
 import { gatewaySettings } from '../src/nats-gateway/config.ts';
 import { gatewayMetrics } from '../src/nats-gateway/metrics.ts';
 import { writerSettings } from '../src/es-writer/config.ts';
@@ -10,7 +12,7 @@ import { Metrics } from '../src/service/metrics.ts';
 import type { Schema } from '../src/service/settings.ts';
 import { configurationPage } from './docs/configuration.ts';
 import { errorsPage } from './docs/errors.ts';
-import { exampleFile } from './docs/example.ts';
+import { exampleFile, exampleToml } from './docs/example.ts';
 import { metricsPage } from './docs/metrics.ts';
 import { reliabilityPage } from './docs/reliability.ts';
 
@@ -19,8 +21,14 @@ import { reliabilityPage } from './docs/reliability.ts';
  * fails when one of them is stale.
  */
 const ROOT = join(import.meta.dirname, '..');
-const SCHEMAS = [watcherSettings, gatewaySettings, writerSettings] as unknown as Schema[];
-const METRICS = { 'es-watcher': watcherMetrics, 'nats-gateway': gatewayMetrics, 'es-writer': writerMetrics };
+const NATS3 = nats3Settings as unknown as Schema;
+const SCHEMAS = [watcherSettings, gatewaySettings, writerSettings, nats3Settings] as unknown as Schema[];
+const METRICS = {
+  'es-watcher': watcherMetrics,
+  'nats-gateway': gatewayMetrics,
+  'es-writer': writerMetrics,
+  nats3: nats3Metrics,
+};
 
 function pages(): Map<string, string> {
   const metrics = Object.entries(METRICS).map(([program, define]) => {
@@ -34,6 +42,7 @@ function pages(): Map<string, string> {
     ['docs/errors.md', errorsPage(ROOT)],
     ['docs/reliability.md', reliabilityPage(read(join(ROOT, 'docs/reliability.jsonl')) ?? '')],
     ['config/example.yaml', exampleFile(SCHEMAS)],
+    ['config/nats3.toml', exampleToml(NATS3)],
   ]);
 }
 

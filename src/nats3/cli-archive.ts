@@ -12,7 +12,7 @@ import {
   type Finding,
   type Selection,
 } from '../archive/index.ts';
-import { GatewayError, UsageError } from '../core/errors.ts';
+import { GatewayError } from '../core/errors.ts';
 import type { ObjectStore } from '../core/strategy.ts';
 import { retryingStore } from '../objects/index.ts';
 import { Buckets } from './buckets.ts';
@@ -50,7 +50,10 @@ export function archiveCommands(parent: Command, screenOf: () => Screen, deskOf:
   withPlace(withStorage(parent.command('verify').description('read every block, and look for damage, gaps and overlaps'))).action(
     async (options: StorageOptions & PlaceOptions) => withStore(options, (store) => verify(store, placeOf(options), screenOf())),
   );
-  withPlace(withStorage(parent.command('cat').description('print messages, one JSON object a line')))
+  withStorage(parent.command('cat').description('print messages, one JSON object a line'))
+    .requiredOption('--stream <stream>', 'stream that was archived')
+    .option('--prefix <prefix>', 'folder in the bucket')
+    .option('--job <job>', 'only of this store job')
     .option('--subject <subject>', 'only these subjects, with * and >')
     .option('--from <time>', 'from this time on (RFC 3339)', time)
     .option('--to <time>', 'up to this time, itself left out', time)
@@ -181,7 +184,10 @@ function describe(finding: Finding): string {
   }
 }
 
-type CatOptions = PlaceOptions & {
+type CatOptions = {
+  stream: string;
+  prefix?: string;
+  job?: string;
   subject?: string;
   from?: bigint;
   to?: bigint;
@@ -193,7 +199,6 @@ type CatOptions = PlaceOptions & {
 
 async function cat(store: ObjectStore, options: CatOptions, { out, err }: Screen): Promise<void> {
   const { stream, job, prefix, subject, from, to, fromSeq, toSeq, limit = Number.POSITIVE_INFINITY, skipDamaged } = options;
-  if (stream === undefined) throw new UsageError('VALUE_MISSING', 'name the stream with --stream', 'nats3 archive ls lists them');
   const selection: Selection = {
     prefix,
     stream,
