@@ -134,7 +134,7 @@ async function verify(store: ObjectStore, place: BlockPlace, screen: Screen): Pr
   let [total, done] = [0, 0];
   for await (const { bytes } of findBlocks(store, place)) total += bytes;
   const sums: Sums = { blocks: 0, messages: 0, bytes: 0, unreadable: 0, gaps: 0, overlaps: 0 };
-  const findings: Finding[] = [];
+  const findings: Exclude<Finding, { is: 'whole' }>[] = [];
   const progress = new Progress(screen);
   for await (const finding of verifyArchive(store, place)) {
     if ('bytes' in finding) {
@@ -165,21 +165,19 @@ async function verify(store: ObjectStore, place: BlockPlace, screen: Screen): Pr
   }
 }
 
-function plain(finding: Finding): object {
+function plain(finding: Exclude<Finding, { is: 'whole' }>): object {
   if (finding.is !== 'unreadable') return finding;
   const { error, ...rest } = finding;
   return { ...rest, code: error.code, message: error.message };
 }
 
-function describe(finding: Finding): string {
+function describe(finding: Exclude<Finding, { is: 'whole' }>): string {
   switch (finding.is) {
-    case 'whole':
-      return `whole     ${finding.key}`;
     case 'unreadable':
       return `damaged   ${finding.error.message}`;
     case 'gap':
       return `${finding.certain ? 'gap       ' : 'unknown   '}messages ${finding.from} to ${finding.to} before ${finding.key}`;
-    case 'overlap':
+    default:
       return `overlap   messages ${finding.from} to ${finding.to}, again in ${finding.key}: each is read once`;
   }
 }

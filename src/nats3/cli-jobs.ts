@@ -52,7 +52,7 @@ export function jobCommands(parent: Command, kind: JobKind, deskOf: DeskOf): voi
     .action(async (options: { interval: number; count?: number }) => watch(kind, deskOf(), options));
 }
 
-export type StoreOptions = {
+type StoreOptions = {
   name: string;
   stream: string;
   subject: string;

@@ -19,9 +19,12 @@ export function statusText(status: string, color: boolean): string {
   return color && code !== undefined ? `\u001b[${code}m${status}\u001b[0m` : status;
 }
 
+function width(text: string): number {
+  return stripVTControlCharacters(text).length;
+}
+
 /** Columns as wide as their widest cell; those of numbers are aligned to the right. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const width = (text: string): number => stripVTControlCharacters(text).length;
   const widths = head.map((title, at) => Math.max(width(title), ...rows.map((row) => width(row[at] ?? ''))));
   const isNumeric = head.map((_, at) => rows.length > 0 && rows.every((row) => /^[\d.,]*( ?[KMGT]?B)?$/.test(row[at] ?? '')));
   const line = (cells: readonly string[]): string =>

@@ -46,9 +46,9 @@ export type JobRecord = { id: string; name: string; created: string; wanted: 'ru
 export type StoreRecord = Extract<JobRecord, { kind: 'store' }>;
 export type LoadRecord = Extract<JobRecord, { kind: 'load' }>;
 
-export type JobStatus = 'running' | 'paused' | 'degraded' | 'done' | 'failed';
+type JobStatus = 'running' | 'paused' | 'degraded' | 'done' | 'failed';
 
-export type JobError = { code: string; message: string; hint?: string | undefined; at: string };
+type JobError = { code: string; message: string; hint?: string | undefined; at: string };
 
 /** Where a store job is in a stream. */
 export type StoreCursor = {

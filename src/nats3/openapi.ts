@@ -87,8 +87,8 @@ function jobPaths(kind: 'store' | 'load', request: string, summary: string): Jso
 
 function probePaths(): Json {
   const probe = (summary: string): Json => {
-    const answer = (text: string): Json => json(text, { type: 'object' });
-    return { get: { summary, security: [], responses: { '200': answer('Yes.'), '503': answer('No, and why.') } } };
+    const [yes, no] = ['Yes.', 'No, and why.'].map((text) => json(text, { type: 'object' }));
+    return { get: { summary, security: [], responses: { '200': yes, '503': no } } };
   };
   return {
     '/health': probe('Whether it is alive and ready.'),

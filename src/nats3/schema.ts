@@ -13,7 +13,7 @@ const bucketName = z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'a nam
 const prefix = z
   .string()
   .max(512)
-  .regex(/^[^\0-\x1f\x7f]*$/, 'text without control characters');
+  .regex(/^\P{Cc}*$/u, 'text without control characters');
 const time = z.iso.datetime({ offset: true, error: 'a time in RFC 3339 form such as 2026-01-31T12:00:00Z' });
 const sequence = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
 

@@ -212,13 +212,15 @@ class StoreSession {
     this.#finishing = true;
     this.#source.pause();
     this.#cut();
-    this.#drained().then(
-      async () => {
-        await this.#source?.confirmed();
-        this.#end.resolve(as);
-      },
+    this.#confirmed().then(
+      () => this.#end.resolve(as),
       (error: unknown) => this.#end.reject(error),
     );
+  }
+
+  async #confirmed(): Promise<void> {
+    await this.#drained();
+    await this.#source?.confirmed();
   }
 
   /** The stream is gone, or its consumer cannot be read: what was taken is stored all the same, as it may be nowhere else. */

@@ -12,7 +12,7 @@ import { S3FaultProxy } from '../support/s3-faults.ts';
 import { sharedNats, sharedS3 } from '../support/servers.ts';
 
 const random = new Random(seedOfRun('nats3 kills'));
-const kills = 20;
+const kills = Number(process.env['KILLS'] ?? 20);
 const bucket = uniqueName('kills');
 const stream = uniqueName('K');
 

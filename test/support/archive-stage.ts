@@ -2,11 +2,9 @@ import { join } from 'node:path';
 import { temporaryDirectory } from '../../scripts/servers.ts';
 import { connectNats, type NatsLink } from '../../src/jetstream/index.ts';
 import type { ArchiveAnswer, JobAnswer, Problem } from '../../src/nats3/schema.ts';
-import { MemoryObjectStore, S3ObjectStore } from '../../src/objects/index.ts';
+import { S3ObjectStore } from '../../src/objects/index.ts';
 import { Program } from './programs.ts';
 import { Hopeless, until } from './until.ts';
-
-export { MemoryObjectStore };
 
 export type Answer<Body> = { status: number; body: Body };
 type S3Access = { accessKey: string; secretKey: string; region: string };

@@ -18,6 +18,13 @@ import { loadRequest, storeRequest } from '../../src/nats3/schema.ts';
 import { mappedPattern, subjectMap } from '../../src/nats3/subject-map.ts';
 import { readInvocation } from '../../src/service/config.ts';
 
+const block = (...lines: string[]): Buffer => Buffer.from(`NATS/1.0\r\n${lines.map((line) => `${line}\r\n`).join('')}\r\n`);
+const held = (revision: number) => ({ key: 'lease.k', value: { server: 's', token: 't' }, revision });
+const file = (name: string, content: string): string => {
+  const path = join(mkdtempSync(join(tmpdir(), 'nats3-settings-')), name);
+  writeFileSync(path, content);
+  return path;
+};
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
 
 describe('subject mapping', () => {
@@ -59,8 +66,6 @@ describe('subject mapping', () => {
 });
 
 describe('messages that are published again', () => {
-  const block = (...lines: string[]): Buffer => Buffer.from(`NATS/1.0\r\n${lines.map((line) => `${line}\r\n`).join('')}\r\n`);
-
   it('keep their headers but for those that the server acts upon', () => {
     const plain = block('A: 1', 'B:2', 'a:  3 ');
     assert.equal(text(replayableLines(plain)), 'A: 1\r\nB:2\r\na:  3 \r\n');
@@ -132,7 +137,6 @@ describe('a lease as others see it', () => {
   it('is free when it was let go, or when it does not change for the time-out', () => {
     let now = 0;
     const view = new LeaseView(1_000, () => now);
-    const held = (revision: number) => ({ key: 'lease.k', value: { server: 's', token: 't' }, revision });
     assert.equal(view.takeable('k'), 0);
     view.note('k', held(3));
     assert.equal(view.takeable('k'), undefined);
@@ -220,12 +224,6 @@ describe('what the CLI shows', () => {
 });
 
 describe('the settings of nats3', () => {
-  const file = (name: string, content: string): string => {
-    const path = join(mkdtempSync(join(tmpdir(), 'nats3-settings-')), name);
-    writeFileSync(path, content);
-    return path;
-  };
-
   it('are read from TOML, flags and the customary variables', async () => {
     const path = file(
       'c.toml',
