@@ -1,4 +1,4 @@
-import { overlaps } from '../jetstream/subjects.ts';
+import { overlaps } from '../core/subject.ts';
 import { commonSettings } from '../service/common-settings.ts';
 import { elasticRule, elasticSettings } from '../service/elastic-settings.ts';
 import { bytes, duration, integer, listOf } from '../service/kinds.ts';

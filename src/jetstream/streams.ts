@@ -1,10 +1,11 @@
 import { DiscardPolicy, RetentionPolicy, StorageType, type StreamConfig, type StreamInfo } from '@nats-io/jetstream';
 import { nanos } from '@nats-io/transport-node';
 import { GatewayError } from '../core/errors.ts';
+import { covers, overlaps } from '../core/subject.ts';
 import type { NatsLink } from './connect.ts';
 import { apiCode, apiErrorCode, natsFailure } from './failures.ts';
 import { checkShape } from './stream-shape.ts';
-import { checkName, covers, overlaps } from './subjects.ts';
+import { checkName } from './subjects.ts';
 
 export type StreamSettings = {
   name: string;
@@ -48,6 +49,11 @@ export function ensureChangeStream(link: NatsLink, settings: StreamSettings): Pr
 /** Makes or adopts the stream of dead letters (subjects `dlq.es.>`). Errors as for the stream of changes. */
 export function ensureDeadLetterStream(link: NatsLink, settings: StreamSettings): Promise<EnsuredStream> {
   return ensure(link, { subjects: ['dlq.es.>'], ...settings }, deadLetterBytes, 'Changes that a target refused');
+}
+
+/** Makes or adopts a stream that takes these subjects, for messages that are published again. Errors as for the stream of changes. */
+export function ensureReplayStream(link: NatsLink, name: string, subjects: readonly string[]): Promise<EnsuredStream> {
+  return ensure(link, { name, subjects }, changeBytes, 'Messages published again from an archive');
 }
 
 /**

@@ -14,11 +14,11 @@ const natsKeys: ReadonlySet<string> = new Set(Object.keys(natsSettings).map(keyO
 type Mapping = Record<string, Given>;
 
 /**
- * Reads a YAML file: common settings at the top level, a program's own in the section of its name. Returns what is given by
- * setting name. The YAML reader is loaded only here, as it takes 25 ms. Throws UsageError.
+ * Reads a YAML file, or TOML where its name ends so: common settings at the top level, a program's own in the section of its name. Returns
+ * what is given by setting name. The readers are loaded only here, as they take their time. Throws UsageError.
  */
 export async function readSettingsFile(file: string, program: string, settings: Settings): Promise<Map<string, Given>> {
-  const root = await parse(file);
+  const root = file.endsWith('.toml') ? await parseToml(file) : await parse(file);
   const names = new Map(Object.entries(settings).flatMap(([name, each]) => (inFile(each) ? [[keyOf(name), name] as const] : [])));
   const common = new Set([...names].filter(([, name]) => settings[name]?.common === true).map(([key]) => key));
   const given = new Map<string, Given>();
@@ -51,6 +51,25 @@ async function parse(file: string): Promise<Mapping> {
   if (!isMapping(root))
     throw new UsageError('CONFIG_FILE_INVALID', `${file} is not a mapping of settings`, 'write lines such as log-level: info');
   return root;
+}
+
+async function parseToml(file: string): Promise<Mapping> {
+  const { parse: parseText, TomlError } = await import('smol-toml');
+  try {
+    return asGiven(parseText(readText(file))) as Mapping;
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    // The first line says what is wrong; those after it quote the file, which may hold a password.
+    const what = error.message.split('\n')[0]!.replace(/^Invalid TOML document: /, '');
+    throw new UsageError('CONFIG_FILE_INVALID', `${file}:${error.line}:${error.column} is not valid TOML: ${what}`);
+  }
+}
+
+/** TOML has types; kinds read text. */
+function asGiven(value: unknown): Given {
+  if (Array.isArray(value)) return value.map(asGiven);
+  if (typeof value !== 'object' || value === null || value instanceof Date) return String(value);
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, asGiven(each)]));
 }
 
 function readText(file: string): string {

@@ -38,7 +38,7 @@ async function accepts(program: string, argv: readonly string[], env: Readonly<R
 function unknownVariables(program: string, variables: readonly string[]): string[] {
   const schema = schemas[program];
   if (schema === undefined) return [];
-  const known = new Set(Object.keys(schema.settings).map(variableOf));
+  const known = new Set(Object.entries(schema.settings).map(([name, each]) => variableOf(name, each)));
   return variables.filter((name) => !known.has(name) && !known.has(name.replace(/_FILE$/, '')));
 }
 

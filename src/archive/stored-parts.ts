@@ -1,0 +1,122 @@
+import { workAhead } from '../core/ahead.ts';
+import type { ObjectStore } from '../core/strategy.ts';
+import { openBlock, openPart } from './block-reader.ts';
+import type { FoundBlock } from './catalog.ts';
+import { asDamage, damageOf, type ArchiveDamaged } from './damage.ts';
+import type { Compression } from './key.ts';
+import { decodeTail, tailBytes, type PartEntry } from './layout.ts';
+import type { OpenedPart, PartFacts } from './part.ts';
+
+/** A block that was listed and is no longer there: compacted or pruned meanwhile. */
+export class BlockGone extends Error {
+  readonly key: string;
+
+  constructor(key: string) {
+    super(`${key} is no longer there`);
+    this.name = 'BlockGone';
+    this.key = key;
+  }
+}
+
+/** Up to this size a block is read with one request, above it from the end: footer first, then the parts that are wanted. */
+const wholeBytesMax = 4 * 1024 * 1024;
+/** Parts that follow one another are read together up to this size. */
+const readBytesMax = 4 * 1024 * 1024;
+/** Reads, and parts being opened, ahead of the one that is used. */
+const ahead = 2;
+
+/** Messages that a damaged block or part may have held. */
+export type Lost = { firstSequence: number; lastSequence: number };
+
+/** Told of damage. What it throws ends the reading; where it returns, the part (or the block) is passed over. */
+export type OnDamage = (error: ArchiveDamaged, lost: Lost) => void;
+
+/**
+ * The parts of a stored block that may hold what is wanted, opened, in order; every byte that they are made from has passed a checksum.
+ * Throws BlockGone.
+ */
+export async function* readParts(
+  store: ObjectStore,
+  block: FoundBlock,
+  compression: Compression,
+  isWanted: (part: PartFacts) => boolean,
+  onDamage: OnDamage,
+  signal?: AbortSignal,
+): AsyncGenerator<OpenedPart> {
+  const bytesOf = reader(store, block, signal);
+  try {
+    if (block.name.format === 'ndjson') {
+      yield* (await openBlock(block.key, await bytesOf(0, block.bytes))).parts();
+      return;
+    }
+    const wanted = (await readEntries(block, bytesOf))
+      .map((entry, number) => ({ entry, number }))
+      .filter(({ entry }) => isWanted(entry));
+    const reads = workAhead(together(wanted), ahead, async (group) => ({
+      group,
+      bytes: await bytesOf(group[0]!.entry.offset, endOf(group)),
+    }));
+    const opened = workAhead(apart(reads), ahead, ({ number, entry, bytes }) =>
+      openPart(block.key, number, entry, compression, bytes).catch((error: unknown) => ({ error: asDamage(error), entry })),
+    );
+    for await (const part of opened) {
+      if ('error' in part) onDamage(part.error, part.entry);
+      else yield part;
+    }
+  } catch (error) {
+    if (error instanceof BlockGone || signal?.aborted === true) throw error;
+    onDamage(asDamage(damageOf(block.key, error)), block.name);
+  }
+}
+
+type Reader = (from: number, to: number) => Promise<Buffer>;
+
+/** Bytes of a block, `to` left out; fewer where it ends before. */
+function reader(store: ObjectStore, { key, bytes, name }: FoundBlock, signal: AbortSignal | undefined): Reader {
+  const present = (body: Buffer | undefined): Buffer => {
+    if (body === undefined) throw new BlockGone(key);
+    return body;
+  };
+  if (bytes > wholeBytesMax && name.format === 'n3b')
+    return async (from, to) => present(await store.get(key, { from, to: to - 1 }, signal));
+  let whole: Promise<Buffer | undefined> | undefined;
+  return async (from, to) => present(await (whole ??= store.get(key, undefined, signal))).subarray(from, to);
+}
+
+async function readEntries({ bytes }: FoundBlock, bytesOf: Reader): Promise<PartEntry[]> {
+  let size = Math.min(tailBytes, bytes);
+  for (;;) {
+    const tail = decodeTail(await bytesOf(bytes - size, bytes), bytes);
+    if ('parts' in tail) return tail.parts;
+    size = tail.bytesNeeded;
+  }
+}
+
+type Numbered = { entry: PartEntry; number: number };
+
+/** Neighbours in groups that are read at once. */
+function together(parts: readonly Numbered[]): Numbered[][] {
+  const groups: Numbered[][] = [];
+  for (const part of parts) {
+    const group = groups.at(-1);
+    const joins = group !== undefined && endOf(group) === part.entry.offset;
+    if (joins && part.entry.offset + part.entry.bytes - group[0]!.entry.offset <= readBytesMax) group.push(part);
+    else groups.push([part]);
+  }
+  return groups;
+}
+
+function endOf(group: readonly Numbered[]): number {
+  const { offset, bytes } = group.at(-1)!.entry;
+  return offset + bytes;
+}
+
+async function* apart(reads: AsyncIterable<{ group: Numbered[]; bytes: Buffer }>): AsyncGenerator<Numbered & { bytes: Buffer }> {
+  for await (const { group, bytes } of reads) {
+    const start = group[0]!.entry.offset;
+    for (const part of group) {
+      const from = part.entry.offset - start;
+      yield { ...part, bytes: bytes.subarray(from, from + part.entry.bytes) };
+    }
+  }
+}
