@@ -129,7 +129,7 @@ export const gatewaySettings = defineSettings(
         help: 'Most bytes read and not yet acknowledged downstream.',
         default: '8MB',
       }),
-      inflightFramesMax: setting(integer(1, 100_000), { help: 'Most messages read and not yet acknowledged.', default: '256' }),
+      inflightFramesMax: setting(integer(1, 100_000), { help: 'Most messages read and not yet acknowledged.', default: '128' }),
     }),
     ...group('Admin API', {
       adminDisabled: setting(boolean(), { help: 'Serve no admin API.', default: 'false' }),

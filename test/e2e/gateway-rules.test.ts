@@ -34,7 +34,7 @@ async function stage(
     target: (await sharedOpenSearch('2.19')).url,
     nats: nats.url,
     watcherFlags: ['--stream=ES_CHANGES', ...watcherFlags],
-    writerFlags: ['--stream=ES_CHANGES'],
+    writerFlags: ['--stream=ES_CHANGES', '--dlq-stream=ES_DLQ'],
   });
   const flags = Object.entries(rules(prefix)).map(([name, value]) => [
     name,
