@@ -7,7 +7,8 @@ import type { BlockFormat, Compression } from './key.ts';
 import { encodeEnd, encodePreamble, type PartEntry } from './layout.ts';
 import type { ArchiveMessage } from './message.ts';
 import { NdjsonBuilder } from './ndjson.ts';
-import { PartBuilder, type PartFacts } from './part.ts';
+import { PartBuilder } from './part-builder.ts';
+import type { PartFacts } from './part-facts.ts';
 
 export type BlockOptions = BlockOrigin & {
   /** Default: n3b. */

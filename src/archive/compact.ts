@@ -92,10 +92,7 @@ async function rewrite(
     writer = begin(sealed.lastSequence);
   };
   const filter = new MessageFilter({ stream });
-  const onDamage = (error: Error): void => {
-    throw error;
-  };
-  for await (const batch of mergeBlocks(store, group, { filter, onDamage, signal })) {
+  for await (const batch of mergeBlocks(store, group, { filter, onDamage: refuse, signal })) {
     for (const message of batch) {
       await writer.add(message);
       if (writer.bytes >= targetBytes) await flush();
@@ -103,6 +100,11 @@ async function rewrite(
   }
   if (writer.messages > 0) await flush();
   return { written, messages };
+}
+
+/** A block that is damaged is not to be compacted: what can be read of it would be all that is left. */
+function refuse(error: Error): void {
+  throw error;
 }
 
 async function readBack(store: ObjectStore, key: string, messages: number, signal: AbortSignal | undefined): Promise<void> {

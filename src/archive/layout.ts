@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { headerFromJson, headerToJson, newer, type BlockHeader } from './block-header.ts';
 import { BlockDamage } from './damage.ts';
-import type { PartFacts } from './part.ts';
+import type { PartFacts } from './part-facts.ts';
 import { formatTime, parseTime } from './time.ts';
 import { summariseSubjects } from './subjects.ts';
 

@@ -6,7 +6,8 @@ import { BlockDamage } from './damage.ts';
 import { headersByName, headersFromNames } from './header-block.ts';
 import type { Compression } from './key.ts';
 import { timeOf, type ArchiveMessage } from './message.ts';
-import { PartBuilder, TimeSpan, type PartFacts } from './part.ts';
+import { PartBuilder } from './part-builder.ts';
+import { TimeSpan, type PartFacts } from './part-facts.ts';
 import { formatTime, parseTime, splitTime } from './time.ts';
 
 /** A message as one line of JSON, for other tools; nothing of it is lost (docs/archive-format.md). */

@@ -5,7 +5,8 @@ import type { FoundBlock } from './catalog.ts';
 import { asDamage, damageOf, type ArchiveDamaged } from './damage.ts';
 import type { Compression } from './key.ts';
 import { decodeTail, tailBytes, type PartEntry } from './layout.ts';
-import type { OpenedPart, PartFacts } from './part.ts';
+import type { OpenedPart } from './part.ts';
+import type { PartFacts } from './part-facts.ts';
 
 /** A block that was listed and is no longer there: compacted or pruned meanwhile. */
 export class BlockGone extends Error {
