@@ -69,7 +69,8 @@ function lossError({ name, message, nodeCode }: Seen, attempt: S3Attempt, cause:
   const host = attempt.endpoint === undefined ? 'S3' : safeUrl(attempt.endpoint);
   const doing = where(attempt);
   const transient = true;
-  if (name === 'TimeoutError' || nodeCode === 'ETIMEDOUT') {
+  // The SDK calls a reset connection a TimeoutError too.
+  if (nodeCode === 'ETIMEDOUT' || (name === 'TimeoutError' && nodeCode === '')) {
     const hint = 'check the load of the store and the network to it';
     return new S3Error('S3_TIMEOUT', `${doing}: ${host} was silent for ${attempt.timeoutMs} ms`, { transient, hint, cause });
   }

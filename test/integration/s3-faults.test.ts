@@ -143,8 +143,9 @@ describe('faults of S3', () => {
 
   it('nobody at the address, and no credentials', async () => {
     const gone = await S3FaultProxy.to(server.url);
+    const { url } = gone;
     await gone.close();
-    await assert.rejects(s3Store({ ...server, url: gone.url }, bucket).get('key'), { code: 'S3_UNREACHABLE', transient: true });
+    await assert.rejects(s3Store({ ...server, url }, bucket).get('key'), { code: 'S3_UNREACHABLE', transient: true });
     const wrong = s3Store({ ...server, credentials: { ...server.credentials!, secretKey: 'wrong' } }, bucket);
     await assert.rejects(
       wrong.get('key'),
