@@ -1,5 +1,6 @@
 import type { ChangeEvent, DocumentOperation, SourceReference } from './event.ts';
 import { documentOperations } from './event.ts';
+import { EnvelopeForm } from './envelope-form.ts';
 import { GatewayError } from './errors.ts';
 import {
   readInteger,
@@ -174,10 +175,16 @@ function checked(draft: Draft): ChangeEvent {
 export function decodeEnvelopes(payload: Uint8Array): ChangeEvent[] {
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
   const events: ChangeEvent[] = [];
+  let form: EnvelopeForm | undefined;
   for (let at = skipWhitespace(bytes, 0); at < bytes.length;) {
     let end = bytes.indexOf(newline, at);
     if (end < 0) end = bytes.length;
-    events.push(decodeEnvelope(bytes, at, end, events.at(-1)));
+    let event = form?.read(bytes, at, end);
+    if (event === undefined) {
+      event = decodeEnvelope(bytes, at, end, events.at(-1));
+      form ??= new EnvelopeForm(event, envelopePrefix(event.tenant, event.index));
+    }
+    events.push(event);
     at = skipWhitespace(bytes, end);
   }
   return events;

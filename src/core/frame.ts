@@ -43,32 +43,31 @@ export type Frame = {
   lastSeqNo: number;
 };
 
-/** Events of one tenant, index and operation, cut into uncompressed frames. */
-export function packFrames(events: readonly ChangeEvent[], limits: FrameLimits): Frame[] {
+const fromHeap = (bytes: number): Buffer => Buffer.allocUnsafe(bytes);
+
+/** Events of one tenant, index and operation, cut into uncompressed frames, each packed when it is asked for. `memory` gives it its bytes. */
+export function* packFrames(events: readonly ChangeEvent[], limits: FrameLimits, memory = fromHeap): Generator<Frame, void> {
   const first = events[0];
-  if (first === undefined) return [];
+  if (first === undefined) return;
   const prefix = envelopePrefix(first.tenant, first.index);
-  const frames: Frame[] = [];
   let heads: string[] = [];
   let bytes = 0;
   for (const [at, event] of events.entries()) {
     const head = envelopeHead(prefix, event);
     const next = Buffer.byteLength(head) + (event.source === undefined ? 0 : event.source.length + 2);
     if (heads.length > 0 && (heads.length >= limits.documentsMax || bytes + next > limits.bytesMax)) {
-      frames.push(packOne(events.slice(at - heads.length, at), heads, bytes));
+      yield packOne(events.slice(at - heads.length, at), heads, memory(bytes));
       heads = [];
       bytes = 0;
     }
     heads.push(head);
     bytes += next;
   }
-  frames.push(packOne(events.slice(events.length - heads.length), heads, bytes));
-  return frames;
+  yield packOne(events.slice(events.length - heads.length), heads, memory(bytes));
 }
 
-/** `bytes` is the exact length of all heads and documents. */
-function packOne(events: readonly ChangeEvent[], heads: readonly string[], bytes: number): Frame {
-  const payload = Buffer.allocUnsafe(bytes);
+/** `payload` has the exact length of all heads and documents. */
+function packOne(events: readonly ChangeEvent[], heads: readonly string[], payload: Buffer): Frame {
   let at = 0;
   for (const [i, event] of events.entries()) {
     at += payload.write(heads[i]!, at);
@@ -82,15 +81,20 @@ function packOne(events: readonly ChangeEvent[], heads: readonly string[], bytes
     payload,
     encoding: undefined,
     documents: events.length,
-    bytes,
+    bytes: payload.length,
     firstSeqNo: events[0]!.seqNo,
     lastSeqNo: events.at(-1)!.seqNo,
   };
 }
 
+/** Whether a frame of so many bytes is compressed. */
+export function isCompressed(bytes: number, { compressFromBytes }: FrameLimits): boolean {
+  return compressFromBytes > 0 && bytes >= compressFromBytes;
+}
+
 /** The frame as it goes over the wire: compressed where that is wanted. */
 export async function sealFrame(frame: Frame, limits: FrameLimits): Promise<Frame> {
-  if (limits.compressFromBytes === 0 || frame.bytes < limits.compressFromBytes) return frame;
+  if (!isCompressed(frame.bytes, limits)) return frame;
   const options = {
     params: { [constants.ZSTD_c_compressionLevel]: limits.compressLevel },
     // Writes the size into the zstd header, so that whoever opens it need not feel its way.

@@ -26,7 +26,10 @@ export const watcherSettings = defineSettings(
       }),
     }),
     ...group('Pace', {
-      pollInterval: setting(duration('1ms', '1h'), { help: 'How often checkpoints are read.', default: '100ms' }),
+      pollInterval: setting(duration('1ms', '1h'), {
+        help: 'Longest wait between two looks at the checkpoints; while changes come, it is shorter by itself.',
+        default: '100ms',
+      }),
       discoveryInterval: setting(duration('10ms', '1h'), {
         help: 'How often patterns are resolved again: new, recreated, closed and deleted indices.',
         default: '1s',
