@@ -94,7 +94,8 @@ async function rewrite(
   const filter = new MessageFilter({ stream });
   for await (const batch of mergeBlocks(store, group, { filter, onDamage: refuse, signal })) {
     for (const message of batch) {
-      await writer.add(message);
+      const room = writer.add(message);
+      if (room !== undefined) await room;
       if (writer.bytes >= targetBytes) await flush();
     }
   }
