@@ -1,6 +1,7 @@
 import type { ArchiveMessage } from './message.ts';
 import { partColumns, partHeadBytes } from './part.ts';
-import { TimeSpan, type PartFacts } from './part-facts.ts';
+import { subjectsOfPart, TimeSpan, type PartFacts } from './part-facts.ts';
+import { summariseSubjects } from './subjects.ts';
 
 const bytesPerMessage = 4 * partColumns;
 const uint32Max = 0xffff_ffff;
@@ -105,7 +106,7 @@ export class PartBuilder {
       lastSequence: this.#lastSequence,
       firstTime,
       lastTime,
-      subjects,
+      subjects: summariseSubjects(subjects, subjectsOfPart),
     };
     this.#subjects = new Map();
     this.#subjectBytes = 0;

@@ -8,8 +8,12 @@ export type PartFacts = {
   /** The least and the greatest time, in ns since 1970. */
   firstTime: bigint;
   lastTime: bigint;
+  /** Patterns that cover all of its subjects. */
   subjects: readonly string[];
 };
+
+/** What a part's line in the footer says of its subjects. */
+export const subjectsOfPart = { patternsMax: 64, bytesMax: 4_096 };
 
 /** The least and the greatest time: a stream's clock may be set back. */
 export class TimeSpan {

@@ -180,6 +180,33 @@ describe('reading an archive', () => {
     );
   });
 
+  test('misses nothing when a compaction overtakes a long listing', async () => {
+    const store = new MemoryObjectStore();
+    const keys: string[] = [];
+    for (let sequence = 1; sequence <= 1_010; sequence++) {
+      keys.push((await storeBlock(store, '', await sealed([message(sequence)]))).key);
+    }
+    const list = store.list.bind(store);
+    let listings = 0;
+    store.list = async function* (prefix, after, signal) {
+      listings++;
+      // As S3 does it: in pages, each of one moment. The compacted block is behind the first page, the old ones are on the second.
+      const page = (await Array.fromAsync(list(prefix, after, signal))).slice(0, 1_000);
+      yield* page;
+      if (listings === 1) {
+        await storeBlock(store, '', await sealed(Array.from({ length: 16 }, (_, at) => message(995 + at))));
+        await store.remove(keys.slice(994));
+      }
+      yield* list(prefix, page.at(-1)!.key, signal);
+    };
+    const found = await read(store, { fromSequence: 1_001 });
+    assert.deepEqual(
+      found,
+      Array.from({ length: 10 }, (_, at) => `0/${1_001 + at} m${1_001 + at}`),
+    );
+    assert.ok(listings > 1);
+  });
+
   test('goes on in the new blocks when a compaction takes the old ones away', async () => {
     const store = new MemoryObjectStore();
     const blocks = Array.from({ length: 12 }, (_, at) => ({ life: 0, job: 'job-1', from: at * 10 + 1, messages: 10, step: 1 }));
