@@ -2,7 +2,7 @@ import { workAhead } from '../core/ahead.ts';
 import type { ObjectStore } from '../core/strategy.ts';
 import { openBlock, openPart } from './block-reader.ts';
 import type { FoundBlock } from './catalog.ts';
-import { asDamage, damageOf, type ArchiveDamaged } from './damage.ts';
+import { asDamage, damageOf, readTwice, type ArchiveDamaged } from './damage.ts';
 import type { Compression } from './key.ts';
 import { decodeTail, tailBytes, type PartEntry } from './layout.ts';
 import type { OpenedPart } from './part.ts';
@@ -44,22 +44,28 @@ export async function* readParts(
   onDamage: OnDamage,
   signal?: AbortSignal,
 ): AsyncGenerator<OpenedPart> {
-  const bytesOf = reader(store, block, signal);
+  const stored = new StoredBytes(store, block, signal);
   try {
     if (block.name.format === 'ndjson') {
-      yield* (await openBlock(block.key, await bytesOf(0, block.bytes))).parts();
+      const whole = await readTwice(async () => openBlock(block.key, await stored.fresh().range(0, block.bytes)));
+      yield* whole.parts();
       return;
     }
-    const wanted = (await readEntries(block, bytesOf))
-      .map((entry, number) => ({ entry, number }))
-      .filter(({ entry }) => isWanted(entry));
+    const entries = await readTwice(() => readEntries(block, stored.fresh()));
+    const wanted = entries.map((entry, number) => ({ entry, number })).filter(({ entry }) => isWanted(entry));
     const reads = workAhead(together(wanted), ahead, async (group) => ({
       group,
-      bytes: await bytesOf(group[0]!.entry.offset, endOf(group)),
+      bytes: await stored.range(group[0]!.entry.offset, endOf(group)),
     }));
-    const opened = workAhead(apart(reads), ahead, ({ number, entry, bytes }) =>
-      openPart(block.key, number, entry, compression, bytes).catch((error: unknown) => ({ error: asDamage(error), entry })),
-    );
+    const opened = workAhead(apart(reads), ahead, (part) => {
+      const { number, entry } = part;
+      let coming: Promise<Buffer> | undefined = Promise.resolve(part.bytes);
+      return readTwice(async () => {
+        const bytes = await (coming ?? stored.fresh().range(entry.offset, endOf([part])));
+        coming = undefined;
+        return openPart(block.key, number, entry, compression, bytes);
+      }).catch((error: unknown) => ({ error: asDamage(error), entry }));
+    });
     for await (const part of opened) {
       if ('error' in part) onDamage(part.error, part.entry);
       else yield part;
@@ -70,24 +76,41 @@ export async function* readParts(
   }
 }
 
-type Reader = (from: number, to: number) => Promise<Buffer>;
+/** The bytes of a stored block. A small one is read as a whole, and kept. */
+class StoredBytes {
+  readonly #store: ObjectStore;
+  readonly #block: FoundBlock;
+  readonly #signal: AbortSignal | undefined;
+  #whole: Promise<Buffer | undefined> | undefined;
 
-/** Bytes of a block, `to` left out; fewer where it ends before. */
-function reader(store: ObjectStore, { key, bytes, name }: FoundBlock, signal: AbortSignal | undefined): Reader {
-  const present = (body: Buffer | undefined): Buffer => {
-    if (body === undefined) throw new BlockGone(key);
-    return body;
-  };
-  if (bytes > wholeBytesMax && name.format === 'n3b')
-    return async (from, to) => present(await store.get(key, { from, to: to - 1 }, signal));
-  let whole: Promise<Buffer | undefined> | undefined;
-  return async (from, to) => present(await (whole ??= store.get(key, undefined, signal))).subarray(from, to);
+  constructor(store: ObjectStore, block: FoundBlock, signal: AbortSignal | undefined) {
+    this.#store = store;
+    this.#block = block;
+    this.#signal = signal;
+  }
+
+  /** `to` left out; fewer bytes where the block ends before. Throws BlockGone. */
+  async range(from: number, to: number): Promise<Buffer> {
+    const { key, bytes, name } = this.#block;
+    const inRanges = bytes > wholeBytesMax && name.format === 'n3b';
+    const read = inRanges
+      ? await this.#store.get(key, { from, to: to - 1 }, this.#signal)
+      : await (this.#whole ??= this.#store.get(key, undefined, this.#signal));
+    if (read === undefined) throw new BlockGone(key);
+    return inRanges ? read : read.subarray(from, to);
+  }
+
+  /** Forgets what was read: it may be wrong. */
+  fresh(): this {
+    this.#whole = undefined;
+    return this;
+  }
 }
 
-async function readEntries({ bytes }: FoundBlock, bytesOf: Reader): Promise<PartEntry[]> {
+async function readEntries({ bytes }: FoundBlock, stored: StoredBytes): Promise<PartEntry[]> {
   let size = Math.min(tailBytes, bytes);
   for (;;) {
-    const tail = decodeTail(await bytesOf(bytes - size, bytes), bytes);
+    const tail = decodeTail(await stored.range(bytes - size, bytes), bytes);
     if ('parts' in tail) return tail.parts;
     size = tail.bytesNeeded;
   }
