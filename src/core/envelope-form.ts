@@ -1,3 +1,12 @@
+import {
+  asBytes,
+  beforePrimaryTerm,
+  beforeSeqNo,
+  beforeSource,
+  beforeTs,
+  beforeVersion,
+  envelopePrefix,
+} from './envelope-text.ts';
 import type { ChangeEvent } from './event.ts';
 import { skipValue } from './json-bytes.ts';
 
@@ -7,12 +16,6 @@ const zero = 0x30;
 const closingBrace = 0x7d;
 const openingBrace = 0x7b;
 const idBytesMax = 512;
-
-const ascii = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
-const beforeSeqNo = ascii(',"seq_no":');
-const beforePrimaryTerm = ascii(',"primary_term":');
-const beforeTs = ascii(',"ts":');
-const beforeSource = ascii(',"source":');
 
 /**
  * The envelopes of a frame look alike: same tenant, index and operation, keys in our own order. One that is written so, to the byte, is read
@@ -24,11 +27,11 @@ export class EnvelopeForm {
   readonly #operation: Uint8Array;
   #at = 0;
 
-  /** The form of the envelopes that stand in a frame with this one; `prefix` is what they begin with, up to the id. */
-  constructor(like: ChangeEvent, prefix: string) {
+  /** The form of the envelopes that stand in a frame with this one. */
+  constructor(like: ChangeEvent) {
     this.#like = like;
-    this.#prefix = ascii(`${prefix}"`);
-    this.#operation = ascii(`","op":"${like.op}","version":`);
+    this.#prefix = asBytes(`${envelopePrefix(like.tenant, like.index)}"`);
+    this.#operation = asBytes(`"${beforeVersion(like.op)}`);
   }
 
   /** The event of the line from `start` to `end`; undefined when it is not of this form. The document is a view into `bytes`. */

@@ -42,7 +42,7 @@ export const watcherSettings = defineSettings(
       pageDocumentsMax: setting(integer(1, 10_000), { help: 'Most documents in one search.', default: '5000' }),
       pageBytesMax: setting(bytes('64KB', '512MB'), {
         help: 'Size that the page of a search is kept near, by asking for fewer documents where they are large.',
-        default: '2MB',
+        default: '1MB',
       }),
     }),
     ...natsSettings,

@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import { BufferPool } from '../core/buffer-pool.ts';
 import { encodeDrop } from '../core/drop.ts';
 import type { ChangeEvent, DocumentOperation, IndexDrop } from '../core/event.ts';
-import { encodingHeader, type Frame, type FrameLimits, isCompressed, packFrames, sealFrame } from '../core/frame.ts';
+import { encodingHeader, type Frame, type FrameLimits, packFrames, sealFrame } from '../core/frame.ts';
 import { Slots } from '../core/slots.ts';
 import type { ChangeBatch, Stored } from '../core/strategy.ts';
 import { encodeSubject } from '../core/subject.ts';
@@ -74,17 +74,15 @@ export class Publisher {
   }
 
   #pack(events: readonly ChangeEvent[]): Generator<Frame, void> {
-    const { limits } = this.#parts;
-    return packFrames(events, limits, (bytes) =>
-      isCompressed(bytes, limits) ? this.#memory.take(bytes) : Buffer.allocUnsafe(bytes),
-    );
+    return packFrames(events, this.#parts.limits, (bytes) => this.#memory.take(bytes));
   }
 
+  /** The frame as it goes over the wire, in memory of its own: it may be held for long. */
   async #seal(packed: Frame): Promise<Frame> {
     const sealed = await sealFrame(packed, this.#parts.limits);
-    // A frame that was compressed is a copy.
-    if (sealed !== packed) this.#memory.give(packed.payload as Buffer);
-    return sealed;
+    const frame = sealed === packed ? { ...packed, payload: Buffer.from(packed.payload) } : sealed;
+    this.#memory.give(packed.payload as Buffer);
+    return frame;
   }
 
   async #publishFrame(frame: Frame, events: readonly ChangeEvent[], origin: string): Promise<number> {
