@@ -27,7 +27,7 @@ const readBytesMax = 4 * 1024 * 1024;
 const ahead = 2;
 
 /** Messages that a damaged block or part may have held. */
-export type Lost = { firstSequence: number; lastSequence: number };
+type Lost = { firstSequence: number; lastSequence: number };
 
 /** Told of damage. What it throws ends the reading; where it returns, the part (or the block) is passed over. */
 export type OnDamage = (error: ArchiveDamaged, lost: Lost) => void;

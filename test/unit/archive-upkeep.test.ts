@@ -122,16 +122,10 @@ describe('a summary', () => {
 async function complaints(store: ObjectStore): Promise<unknown[]> {
   const findings = await Array.fromAsync(verifyArchive(store, {}));
   return findings.flatMap((finding): unknown[] => {
-    switch (finding.is) {
-      case 'whole':
-        return [];
-      case 'unreadable':
-        return [['unreadable', finding.key]];
-      case 'gap':
-        return [['gap', finding.from, finding.to, finding.certain]];
-      case 'overlap':
-        return [['overlap', finding.from, finding.to]];
-    }
+    if (finding.is === 'whole') return [];
+    if (finding.is === 'unreadable') return [['unreadable', finding.key]];
+    const { from, to } = finding;
+    return [finding.is === 'gap' ? ['gap', from, to, finding.certain] : ['overlap', from, to]];
   });
 }
 
