@@ -34,7 +34,7 @@ export type OnDamage = (error: ArchiveDamaged, lost: Lost) => void;
 
 /**
  * The parts of a stored block that may hold what is wanted, opened, in order; every byte that they are made from has passed a checksum.
- * Throws BlockGone.
+ * Throws BlockGone, and what `onDamage` throws.
  */
 export async function* readParts(
   store: ObjectStore,
@@ -45,35 +45,48 @@ export async function* readParts(
   signal?: AbortSignal,
 ): AsyncGenerator<OpenedPart> {
   const stored = new StoredBytes(store, block, signal);
-  try {
-    if (block.name.format === 'ndjson') {
-      const whole = await readTwice(async () => openBlock(block.key, await stored.fresh().range(0, block.bytes)));
-      yield* whole.parts();
-      return;
+  const parts = block.name.format === 'n3b' ? partsOf(block, stored, compression, isWanted) : linesOf(block, stored);
+  for (;;) {
+    let next: IteratorResult<OpenedPart | Damaged>;
+    try {
+      next = await parts.next();
+    } catch (error) {
+      if (error instanceof BlockGone || signal?.aborted === true) throw error;
+      next = { value: { error: asDamage(damageOf(block.key, error)), lost: block.name } };
     }
-    const entries = await readTwice(() => readEntries(block, stored.fresh()));
-    const wanted = entries.map((entry, number) => ({ entry, number })).filter(({ entry }) => isWanted(entry));
-    const reads = workAhead(together(wanted), ahead, async (group) => ({
-      group,
-      bytes: await stored.range(group[0]!.entry.offset, endOf(group)),
-    }));
-    const opened = workAhead(apart(reads), ahead, (part) => {
-      const { number, entry } = part;
-      let coming: Promise<Buffer> | undefined = Promise.resolve(part.bytes);
-      return readTwice(async () => {
-        const bytes = await (coming ?? stored.fresh().range(entry.offset, endOf([part])));
-        coming = undefined;
-        return openPart(block.key, number, entry, compression, bytes);
-      }).catch((error: unknown) => ({ error: asDamage(error), entry }));
-    });
-    for await (const part of opened) {
-      if ('error' in part) onDamage(part.error, part.entry);
-      else yield part;
-    }
-  } catch (error) {
-    if (error instanceof BlockGone || signal?.aborted === true) throw error;
-    onDamage(asDamage(damageOf(block.key, error)), block.name);
+    if (next.done === true) return;
+    if ('error' in next.value) onDamage(next.value.error, next.value.lost);
+    else yield next.value;
   }
+}
+
+type Damaged = { error: ArchiveDamaged; lost: Lost };
+
+async function* linesOf(block: FoundBlock, stored: StoredBytes): AsyncGenerator<OpenedPart> {
+  yield* (await readTwice(async () => openBlock(block.key, await stored.fresh().range(0, block.bytes)))).parts();
+}
+
+async function* partsOf(
+  block: FoundBlock,
+  stored: StoredBytes,
+  compression: Compression,
+  isWanted: (part: PartFacts) => boolean,
+): AsyncGenerator<OpenedPart | Damaged> {
+  const entries = await readTwice(() => readEntries(block, stored.fresh()));
+  const wanted = entries.map((entry, number) => ({ entry, number })).filter(({ entry }) => isWanted(entry));
+  const reads = workAhead(together(wanted), ahead, async (group) => ({
+    group,
+    bytes: await stored.range(group[0]!.entry.offset, endOf(group)),
+  }));
+  yield* workAhead(apart(reads), ahead, (part) => {
+    const { number, entry } = part;
+    let coming: Promise<Buffer> | undefined = Promise.resolve(part.bytes);
+    return readTwice(async () => {
+      const bytes = await (coming ?? stored.fresh().range(entry.offset, endOf([part])));
+      coming = undefined;
+      return openPart(block.key, number, entry, compression, bytes);
+    }).catch((error: unknown) => ({ error: asDamage(error), lost: entry }));
+  });
 }
 
 /** The bytes of a stored block. A small one is read as a whole, and kept. */

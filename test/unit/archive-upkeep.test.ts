@@ -194,6 +194,16 @@ describe('compacting', () => {
     );
   });
 
+  test('does not rewrite a large block for the sake of a small one', async () => {
+    const store = new MemoryObjectStore();
+    await put(store, run(1, 90));
+    await put(store, run(91, 100));
+    assert.deepEqual(await Array.fromAsync(compactArchive(store, { targetBytes: 100_000 })), []);
+    await put(store, run(101, 130));
+    assert.equal((await Array.fromAsync(compactArchive(store, { targetBytes: 100_000 }))).length, 1);
+    assert.equal((await keysOf(store)).length, 1);
+  });
+
   test('keeps a gap to be seen, and what came before the first block', async () => {
     const store = new MemoryObjectStore();
     await put(store, run(5, 10), { after: 3 });
