@@ -1,4 +1,4 @@
-import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
+import type { BucketLocationConstraint, S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { crc32 } from 'node:zlib';
@@ -78,7 +78,7 @@ export class S3ObjectStore implements ObjectStore {
     try {
       return await this.#call(`reading ${key}`, signal, async ({ sdk, client }, send) => {
         const answer = await client.send(new sdk.GetObjectCommand(input), send);
-        return collect(answer.Body as AsyncIterable<Uint8Array>, answer.ContentLength ?? 0);
+        return collect(answer.Body as AsyncIterable<Uint8Array>, answer.ContentLength);
       });
     } catch (error) {
       if (error instanceof S3Error && error.status === 404 && error.word !== 'NoSuchBucket') return undefined;
@@ -155,7 +155,9 @@ export class S3ObjectStore implements ObjectStore {
         const region = await client.config.region();
         // us-east-1 is where a bucket goes by default, and the one value that S3 refuses here.
         const place =
-          region === regionDefault ? {} : { CreateBucketConfiguration: { LocationConstraint: region as 'eu-west-1' } };
+          region === regionDefault
+            ? {}
+            : { CreateBucketConfiguration: { LocationConstraint: region as BucketLocationConstraint } };
         await client.send(new sdk.CreateBucketCommand({ Bucket: this.name, ...place }), send);
       });
       return true;
@@ -228,7 +230,9 @@ function crcText(body: Uint8Array): string {
   return bytes.toString('base64');
 }
 
-async function collect(chunks: AsyncIterable<Uint8Array>, length: number): Promise<Buffer> {
+/** `length` is known unless something in between has changed how the answer is sent. */
+async function collect(chunks: AsyncIterable<Uint8Array>, length: number | undefined): Promise<Buffer> {
+  if (length === undefined) return Buffer.concat(await Array.fromAsync(chunks));
   const body = Buffer.allocUnsafeSlow(length);
   let at = 0;
   for await (const chunk of chunks) {
