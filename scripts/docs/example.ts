@@ -59,7 +59,7 @@ export function exampleToml(schema: Schema): string {
 function tomlLines(name: string, each: Setting<unknown>): string[] {
   const { kind, default: given } = each;
   const parsed = given === undefined ? { wrong: '' } : kind.parse(given);
-  const shown = 'value' in parsed ? kind.show(parsed.value as object) : (given ?? kind.placeholder);
+  const shown = 'value' in parsed ? kind.show(parsed.value) : (given ?? kind.placeholder);
   const isBare = typeof shown === 'string' && /^(\d+|true|false)$/.test(shown);
   return [`# ${each.help}`, `#${keyOf(name)} = ${isBare ? shown : JSON.stringify(shown === '' ? 'true' : shown)}`];
 }

@@ -1,6 +1,6 @@
 import { GatewayError } from '../core/errors.ts';
 import type { Compression } from './key.ts';
-import type { PartFacts } from './part.ts';
+import type { PartFacts } from './part-facts.ts';
 import { summariseSubjects } from './subjects.ts';
 import { formatTime, parseTime } from './time.ts';
 

@@ -6,7 +6,8 @@ import { BlockDamage, damageOf } from './damage.ts';
 import { parseBlockKey, type BlockName, type Compression } from './key.ts';
 import { checkDigest, decodePreamble, decodeTail, type PartEntry } from './layout.ts';
 import { readNdjson } from './ndjson.ts';
-import { OpenedPart, type PartFacts } from './part.ts';
+import { OpenedPart } from './part.ts';
+import type { PartFacts } from './part-facts.ts';
 
 /** A whole block in memory, with its parts in order, opened one at a time. */
 export type WholeBlock = { header: BlockHeader; parts: () => AsyncGenerator<OpenedPart> };

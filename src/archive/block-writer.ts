@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { BufferPool } from '../core/buffer-pool.ts';
 import { describeParts, type BlockHeader, type BlockOrigin } from './block-header.ts';
-import { BufferPool } from './buffers.ts';
 import { compress, defaultLevel } from './compression.ts';
 import type { BlockFormat, Compression } from './key.ts';
 import { encodeEnd, encodePreamble, type PartEntry } from './layout.ts';
 import type { ArchiveMessage } from './message.ts';
 import { NdjsonBuilder } from './ndjson.ts';
-import { PartBuilder, type PartFacts } from './part.ts';
+import { PartBuilder } from './part-builder.ts';
+import type { PartFacts } from './part-facts.ts';
 
 export type BlockOptions = BlockOrigin & {
   /** Default: n3b. */
@@ -36,7 +37,7 @@ export const partBytesDefault = 1024 * 1024;
 /** Parts that wait for compression or are at it: the bound of what a writer holds uncompressed. */
 const partsUnderWayMax = 4;
 /** For all writers: two that are busy find what they need. */
-const buffers = new BufferPool(partBytesDefault, 2 * partsUnderWayMax);
+const buffers = new BufferPool(2 * partsUnderWayMax, partBytesDefault);
 
 type Piece = { facts: PartFacts; bytes: Buffer; rawBytes: number };
 

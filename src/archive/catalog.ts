@@ -3,7 +3,7 @@ import { GatewayError } from '../core/errors.ts';
 import type { ObjectStore, StoredObject } from '../core/strategy.ts';
 import { openBlock } from './block-reader.ts';
 import type { BlockHeader } from './block-header.ts';
-import { BlockDamage, damageOf } from './damage.ts';
+import { BlockDamage, damageOf, readTwice } from './damage.ts';
 import { blockFolder, parseBlockKey, trimPrefix, type BlockName } from './key.ts';
 import { decodePreamble, frontBytes } from './layout.ts';
 
@@ -46,10 +46,12 @@ async function describe(store: ObjectStore, block: FoundBlock, signal: AbortSign
   const { key } = block;
   try {
     if (block.name.format === 'ndjson') {
-      const body = await store.get(key, undefined, signal);
-      return body === undefined ? { ...block, gone: true } : { ...block, header: (await openBlock(key, body)).header };
+      return await readTwice(async () => {
+        const body = await store.get(key, undefined, signal);
+        return body === undefined ? { ...block, gone: true } : { ...block, header: (await openBlock(key, body)).header };
+      });
     }
-    const header = await readHeader(store, block, signal);
+    const header = await readTwice(() => readHeader(store, block, signal));
     return header === undefined ? { ...block, gone: true } : { ...block, header };
   } catch (error) {
     const failure = damageOf(key, error);
@@ -63,6 +65,7 @@ async function readHeader(
   block: FoundBlock,
   signal: AbortSignal | undefined,
 ): Promise<BlockHeader | undefined> {
+  if (block.bytes === 0) throw new BlockDamage('it is empty');
   let bytes = Math.min(frontBytes, block.bytes);
   for (;;) {
     const front = await store.get(block.key, { from: 0, to: bytes - 1 }, signal);

@@ -35,9 +35,12 @@ export async function* compactArchive(store: ObjectStore, options: CompactOption
   }
 }
 
+/** A block that makes up more than this part of its group waits until there are more small ones: nothing is rewritten over and over. */
+const partOfGroupMax = 3 / 4;
+
 /** Runs of blocks worth rewriting: small ones side by side, and all that overlap. */
 function groupsOf({ blocks }: Chain, targetBytes: number): ReadableBlock[][] {
-  const groups: { blocks: ReadableBlock[]; bytes: number }[] = [];
+  const groups: { blocks: ReadableBlock[]; bytes: number; overlaps: boolean }[] = [];
   let coveredTo = 0;
   for (const block of blocks) {
     const joint = jointOf(coveredTo, block).is;
@@ -46,10 +49,13 @@ function groupsOf({ blocks }: Chain, targetBytes: number): ReadableBlock[][] {
     if (group !== undefined && (joint === 'overlap' || fits)) {
       group.blocks.push(block);
       group.bytes += block.header.bytes;
-    } else groups.push({ blocks: [block], bytes: block.header.bytes });
+      group.overlaps ||= joint === 'overlap';
+    } else groups.push({ blocks: [block], bytes: block.header.bytes, overlaps: false });
     coveredTo = Math.max(coveredTo, block.header.lastSequence);
   }
-  return groups.map((group) => group.blocks).filter((group) => group.length > 1);
+  const isWorthIt = ({ blocks, bytes, overlaps }: (typeof groups)[number]): boolean =>
+    overlaps || blocks.every(({ header }) => header.bytes <= partOfGroupMax * bytes);
+  return groups.filter(isWorthIt).map((group) => group.blocks);
 }
 
 async function rewriteOrLeave(
@@ -92,17 +98,20 @@ async function rewrite(
     writer = begin(sealed.lastSequence);
   };
   const filter = new MessageFilter({ stream });
-  const onDamage = (error: Error): void => {
-    throw error;
-  };
-  for await (const batch of mergeBlocks(store, group, { filter, onDamage, signal })) {
+  for await (const batch of mergeBlocks(store, group, { filter, onDamage: refuse, signal })) {
     for (const message of batch) {
-      await writer.add(message);
+      const room = writer.add(message);
+      if (room !== undefined) await room;
       if (writer.bytes >= targetBytes) await flush();
     }
   }
   if (writer.messages > 0) await flush();
   return { written, messages };
+}
+
+/** A block that is damaged is not to be compacted: what can be read of it would be all that is left. */
+function refuse(error: Error): void {
+  throw error;
 }
 
 async function readBack(store: ObjectStore, key: string, messages: number, signal: AbortSignal | undefined): Promise<void> {

@@ -19,18 +19,12 @@ const chunkBytesMax = 1024 * 1024;
  * always does.
  */
 export async function compress(raw: Buffer, compression: Compression, level: number, checksum: boolean): Promise<Buffer> {
+  if (compression === 'none') return Buffer.from(raw);
   // Text comes out in one piece.
   const chunkSize = Math.min(Math.max(Math.ceil(raw.length / 4), chunkBytesMin), chunkBytesMax);
-  switch (compression) {
-    case 'zstd': {
-      const params = { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: checksum };
-      return compact(await zstdPack(raw, { params, pledgedSrcSize: raw.length, chunkSize }));
-    }
-    case 'gzip':
-      return compact(await gzipPack(raw, { level, chunkSize }));
-    case 'none':
-      return Buffer.from(raw);
-  }
+  if (compression === 'gzip') return compact(await gzipPack(raw, { level, chunkSize }));
+  const params = { [constants.ZSTD_c_compressionLevel]: level, [constants.ZSTD_c_checksumFlag]: checksum };
+  return compact(await zstdPack(raw, { params, pledgedSrcSize: raw.length, chunkSize }));
 }
 
 /** `rawBytes`: what it must open to; whatever opens to more is damaged and not opened further. Throws zlib's own errors. */

@@ -40,6 +40,18 @@ export function damageOf(key: string, error: unknown, place: DamagedPlace = {}):
   return new ArchiveDamaged(key, error instanceof Error ? error.message : String(error), place, error);
 }
 
+/**
+ * Damage may have come about on the way here: only what is found twice is believed. `read` reads again each time.
+ */
+export async function readTwice<Read>(read: () => Promise<Read>): Promise<Read> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof ArchiveDamaged || error instanceof BlockDamage) return read();
+    throw error;
+  }
+}
+
 /** Damage as such; whatever else it is goes on. */
 export function asDamage(error: unknown): ArchiveDamaged {
   if (error instanceof ArchiveDamaged) return error;

@@ -2,9 +2,8 @@ import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { headerFromJson, headerToJson, newer, type BlockHeader } from './block-header.ts';
 import { BlockDamage } from './damage.ts';
-import type { PartFacts } from './part.ts';
+import type { PartFacts } from './part-facts.ts';
 import { formatTime, parseTime } from './time.ts';
-import { summariseSubjects } from './subjects.ts';
 
 /** The layout of an n3b block: preamble, parts, footer, trailer. docs/archive-format.md is complete; numbers are little-endian. */
 const formatVersion = 1;
@@ -20,8 +19,6 @@ const trailerBytes = 8 + digestBytes + endMagic.length;
 /** A read of so much from the front of a block, and of so much from its end, has the preamble and the footer of most. */
 export const frontBytes = 4 * 1024;
 export const tailBytes = 32 * 1024;
-
-const subjectsInFooter = { patternsMax: 64, bytesMax: 4_096 };
 
 /** A part's line in the footer. */
 export type PartEntry = PartFacts & {
@@ -127,7 +124,7 @@ function partToJson(part: PartEntry): PartJson {
     last_seq: part.lastSequence,
     first_time: formatTime(part.firstTime),
     last_time: formatTime(part.lastTime),
-    subjects: summariseSubjects(part.subjects, subjectsInFooter),
+    subjects: [...part.subjects],
   };
 }
 

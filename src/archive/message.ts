@@ -1,3 +1,5 @@
+import { joinTime } from './time.ts';
+
 /** A message of a stream, complete: what goes into an archive, and what comes out. */
 export type ArchiveMessage = {
   readonly subject: string;
@@ -14,5 +16,5 @@ export type ArchiveMessage = {
 
 /** The time that a stream gave a message, in ns since 1970. */
 export function timeOf(message: Pick<ArchiveMessage, 'timestamp' | 'nanos'>): bigint {
-  return BigInt(message.timestamp) * 1_000_000n + BigInt(message.nanos);
+  return joinTime(message.timestamp, message.nanos);
 }

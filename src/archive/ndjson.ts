@@ -6,7 +6,9 @@ import { BlockDamage } from './damage.ts';
 import { headersByName, headersFromNames } from './header-block.ts';
 import type { Compression } from './key.ts';
 import { timeOf, type ArchiveMessage } from './message.ts';
-import { PartBuilder, TimeSpan, type PartFacts } from './part.ts';
+import { PartBuilder } from './part-builder.ts';
+import { subjectsOfPart, TimeSpan, type PartFacts } from './part-facts.ts';
+import { summariseSubjects } from './subjects.ts';
 import { formatTime, parseTime, splitTime } from './time.ts';
 
 /** A message as one line of JSON, for other tools; nothing of it is lost (docs/archive-format.md). */
@@ -69,7 +71,7 @@ export class NdjsonBuilder {
       lastSequence: this.#lastSequence,
       firstTime,
       lastTime,
-      subjects: [...this.#subjects],
+      subjects: summariseSubjects(this.#subjects, subjectsOfPart),
     };
     this.#lines = [];
     this.#bytes = 0;

@@ -99,17 +99,15 @@ const pageKeys = 1_000;
 
 /**
  * A longer listing is not of one moment: a compaction can write its block behind where the listing is, and remove the old ones before
- * it. Then the new block is in the next listing; one without such newcomers is complete. Blocks that a job adds at its end do not count.
+ * it gets there. Then the new block is in the next listing, before the last of its job; a listing without such newcomers is complete.
  */
 async function findSteadily(store: ObjectStore, place: BlockPlace, signal: AbortSignal | undefined): Promise<FoundBlock[]> {
   let blocks = await Array.fromAsync(findBlocks(store, place, signal));
   while (blocks.length >= pageKeys) {
     const known = new Set(blocks.map(({ key }) => key));
-    const ends = new Map<string, number>();
-    for (const { name } of blocks) ends.set(name.job, Math.max(ends.get(name.job) ?? 0, name.lastSequence));
+    const lastOf = new Map(blocks.map(({ key, name }) => [name.job, key]));
     const again = await Array.fromAsync(findBlocks(store, place, signal));
-    const newcomers = again.filter(({ key, name }) => !known.has(key) && name.firstSequence <= (ends.get(name.job) ?? 0));
-    if (newcomers.length === 0) break;
+    if (!again.some(({ key, name }) => !known.has(key) && key < (lastOf.get(name.job) ?? ''))) break;
     blocks = again;
   }
   return blocks;

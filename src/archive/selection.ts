@@ -1,6 +1,7 @@
 import type { BlockHeader } from './block-header.ts';
 import type { BlockName } from './key.ts';
-import type { OpenedPart, PartFacts } from './part.ts';
+import type { OpenedPart } from './part.ts';
+import type { PartFacts } from './part-facts.ts';
 import { mayMatch } from './subjects.ts';
 import { subjectMatches } from '../core/subject.ts';
 import { splitTime } from './time.ts';

@@ -56,7 +56,7 @@ async function compare(key: string, own: Buffer, found: Buffer): Promise<Put> {
 }
 
 /** Parts may be cut differently. */
-export async function haveSameMessages(left: WholeBlock, right: WholeBlock): Promise<boolean> {
+async function haveSameMessages(left: WholeBlock, right: WholeBlock): Promise<boolean> {
   const { stream, streamCreated, messages } = left.header;
   const other = right.header;
   if (stream !== other.stream || streamCreated !== other.streamCreated || messages !== other.messages) return false;

@@ -4,7 +4,7 @@ import { describeBlocks, findBlocks, type BlockPlace, type ReadableBlock } from 
 import { chainsOf, type Chain } from './chains.ts';
 
 /** What one job has stored of one life of a stream. What overlaps is counted twice. */
-export type ChainSummary = Omit<Chain, 'blocks'> & {
+type ChainSummary = Omit<Chain, 'blocks'> & {
   blocks: number;
   messages: number;
   /** Of header blocks and payloads, uncompressed. */

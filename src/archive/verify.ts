@@ -25,7 +25,9 @@ export async function* verifyArchive(store: ObjectStore, place: BlockPlace, sign
   }));
   for await (const { block, body } of read) {
     if (body === undefined) continue;
-    const checked = await check(block, body);
+    let checked = await check(block, body);
+    // It may have gone wrong on the way here.
+    if ('error' in checked) checked = await check(block, (await store.get(block.key, undefined, signal)) ?? body);
     if ('header' in checked) readable.push(checked);
     const { key, bytes } = block;
     yield 'error' in checked

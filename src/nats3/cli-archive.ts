@@ -177,7 +177,7 @@ function describe(finding: Exclude<Finding, { is: 'whole' }>): string {
       return `damaged   ${finding.error.message}`;
     case 'gap':
       return `${finding.certain ? 'gap       ' : 'unknown   '}messages ${finding.from} to ${finding.to} before ${finding.key}`;
-    default:
+    case 'overlap':
       return `overlap   messages ${finding.from} to ${finding.to}, again in ${finding.key}: each is read once`;
   }
 }

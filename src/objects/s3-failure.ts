@@ -38,6 +38,8 @@ const words = {
     /^(InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken(Exception)?|InvalidToken|TokenRefreshRequired|RequestExpired|RequestTimeTooSkewed|UnrecognizedClientException|InvalidClientTokenId)$/,
   checksum: /^(BadDigest|InvalidDigest|ContentSHA256Mismatch|XAmzContent\w+Mismatch|IncompleteBody)$/,
   full: /^(\w*StorageFull|\w*QuotaExceeded|InsufficientStorage)$/,
+  /** What waiting does not change, though the status looks like it. */
+  lasting: /^(NotImplemented|MethodNotAllowed|BucketAlreadyExists)$/,
   /** Of an answer below 500. */
   busy: /^(SlowDown|RequestTimeout|OperationAborted|ConditionalRequestConflict|RequestLimitExceeded|Throttl\w+|TooManyRequests\w*)$/,
   /** The SDK's names for credentials that it did not find, or could not fetch. */
@@ -70,7 +72,8 @@ function lossError({ name, message, nodeCode }: Seen, attempt: S3Attempt, cause:
   const host = attempt.endpoint === undefined ? 'S3' : safeUrl(attempt.endpoint);
   const doing = where(attempt);
   const transient = true;
-  if (name === 'TimeoutError' || nodeCode === 'ETIMEDOUT') {
+  // The SDK calls a reset connection a TimeoutError too.
+  if (nodeCode === 'ETIMEDOUT' || (name === 'TimeoutError' && nodeCode === '')) {
     const hint = 'check the load of the store and the network to it';
     return new S3Error('S3_TIMEOUT', `${doing}: ${host} was silent for ${attempt.timeoutMs} ms`, { transient, hint, cause });
   }
@@ -116,7 +119,7 @@ function answerError({ name: word, message, status }: Seen, attempt: S3Attempt, 
     const hint = 'allow s3:ListBucket on the bucket and s3:GetObject, s3:PutObject, s3:DeleteObject on its objects';
     return new S3Error('S3_FORBIDDEN', `${doing}: the store denies it (${word})`, { ...facts, hint });
   }
-  if (status >= 500 || status === 409 || status === 429 || words.busy.test(word)) {
+  if (!words.lasting.test(word) && (status >= 500 || status === 409 || status === 429 || words.busy.test(word))) {
     return new S3Error('S3_UNAVAILABLE', `${doing}: the store answered ${status} ${word}`, facts);
   }
   return new S3Error('S3_REFUSED', `${doing}: the store answered ${status} ${word}: ${message}`, { ...facts, transient: false });

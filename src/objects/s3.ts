@@ -78,7 +78,7 @@ export class S3ObjectStore implements ObjectStore {
     try {
       return await this.#call(`reading ${key}`, signal, async ({ sdk, client }, send) => {
         const answer = await client.send(new sdk.GetObjectCommand(input), send);
-        return collect(answer.Body as AsyncIterable<Uint8Array>, answer.ContentLength ?? 0);
+        return collect(answer.Body as AsyncIterable<Uint8Array>, answer.ContentLength);
       });
     } catch (error) {
       if (error instanceof S3Error && error.status === 404 && error.word !== 'NoSuchBucket') return undefined;
@@ -228,7 +228,9 @@ function crcText(body: Uint8Array): string {
   return bytes.toString('base64');
 }
 
-async function collect(chunks: AsyncIterable<Uint8Array>, length: number): Promise<Buffer> {
+/** `length` is known unless something in between has changed how the answer is sent. */
+async function collect(chunks: AsyncIterable<Uint8Array>, length: number | undefined): Promise<Buffer> {
+  if (length === undefined) return Buffer.concat(await Array.fromAsync(chunks));
   const body = Buffer.allocUnsafeSlow(length);
   let at = 0;
   for await (const chunk of chunks) {

@@ -88,7 +88,7 @@ export function objectStoreContract(name: string, make: MakeStore): void {
       assert.deepEqual(await listed(store, 'list/'), keys);
       assert.deepEqual(await listed(store, 'list/', keys[5]), keys.slice(6));
       assert.deepEqual(await listed(store, 'list/', 'list/00028x'), keys.slice(29));
-      const [object] = (await Array.fromAsync(store.list('lists'))) as StoredObject[];
+      const [object] = await Array.fromAsync<StoredObject>(store.list('lists'));
       assert.deepEqual([object?.key, object?.bytes, object?.etag], ['lists', 1, (await store.head('lists'))?.etag]);
       await store.remove([...keys, 'list/missing']);
       assert.deepEqual(await listed(store, 'list/'), []);

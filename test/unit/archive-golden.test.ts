@@ -30,12 +30,16 @@ function decodedByPython(file: string): unknown[] | undefined {
   const zstd = "process.stdout.write(require('node:zlib').zstdDecompressSync(require('node:fs').readFileSync(0)))";
   const args = [join(directory, 'decode.py'), join(directory, file), process.execPath, '-e', zstd];
   const run = spawnSync('python3', args, { encoding: 'utf8', maxBuffer: 2 ** 26 });
-  if ((run.error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return undefined;
+  if (run.error !== undefined && 'code' in run.error && run.error.code === 'ENOENT') return undefined;
   assert.equal(run.status, 0, run.stderr);
   return run.stdout
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line) as unknown);
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64');
 }
 
 describe('blocks of version 1', () => {
@@ -57,7 +61,6 @@ describe('blocks of version 1', () => {
           context.skip('there is no python3');
           return;
         }
-        const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
         const expected = goldenMessages.map((one) => ({
           sequence: one.sequence,
           time_ns: String(timeOf(one)),
