@@ -172,14 +172,10 @@ function plain(finding: Exclude<Finding, { is: 'whole' }>): object {
 }
 
 function describe(finding: Exclude<Finding, { is: 'whole' }>): string {
-  switch (finding.is) {
-    case 'unreadable':
-      return `damaged   ${finding.error.message}`;
-    case 'gap':
-      return `${finding.certain ? 'gap       ' : 'unknown   '}messages ${finding.from} to ${finding.to} before ${finding.key}`;
-    default:
-      return `overlap   messages ${finding.from} to ${finding.to}, again in ${finding.key}: each is read once`;
-  }
+  if (finding.is === 'unreadable') return `damaged   ${finding.error.message}`;
+  const { key, from, to } = finding;
+  if (finding.is === 'overlap') return `overlap   messages ${from} to ${to}, again in ${key}: each is read once`;
+  return `${finding.certain ? 'gap       ' : 'unknown   '}messages ${from} to ${to} before ${key}`;
 }
 
 type CatOptions = {

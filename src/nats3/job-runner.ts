@@ -207,7 +207,7 @@ export class JobRunner {
 
   #save(status: JobState['status']): Promise<void> {
     this.state.status = status;
-    const [trouble] = [...this.#troubles.values()].reverse();
+    const trouble = [...this.#troubles.values()].at(-1);
     this.state.reason = status === 'degraded' || status === 'failed' ? trouble?.message : undefined;
     if (status === 'done') this.state.lag = 0;
     return this.#ledger.save();

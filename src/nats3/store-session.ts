@@ -218,6 +218,15 @@ class StoreSession {
     );
   }
 
+  async #endWith(error: GatewayError): Promise<void> {
+    try {
+      await this.#drained();
+      this.#end.reject(error);
+    } catch (other) {
+      this.#end.reject(other);
+    }
+  }
+
   async #confirmed(): Promise<void> {
     await this.#drained();
     await this.#source?.confirmed();
@@ -229,10 +238,7 @@ class StoreSession {
     this.#finishing = true;
     this.#context.trouble('reading', error);
     this.#cut();
-    this.#drained().then(
-      () => this.#end.reject(error),
-      (other: unknown) => this.#end.reject(other),
-    );
+    void this.#endWith(error);
   }
 
   async #drained(): Promise<void> {
