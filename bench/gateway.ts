@@ -109,7 +109,7 @@ async function fill(link: NatsLink, documents: number, compressed: boolean): Pro
         source: sources[seqNo % sources.length]!,
       };
     });
-    const frame = await sealFrame(packFrames(events, limits)[0]!, limits);
+    const frame = await sealFrame([...packFrames(events, limits)][0]!, limits);
     await sink.room();
     const headers = new Map(frame.encoding === undefined ? [] : [['Content-Encoding', frame.encoding]]);
     stored.push(sink.publish({ subject: 'es.t.places.index', payload: frame.payload, id: `f${at}`, headers }));

@@ -17,6 +17,13 @@ export function costOf(pid: number): Cost {
   return { cpuMs: (Number(fields[11]) + Number(fields[12])) * msPerTick, peakBytes: Number(peak) * 1024 };
 }
 
+/** Resident bytes of a process, now. */
+export function memoryOf(pid: number): number {
+  const resident = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
+  if (resident === undefined) throw new Error(`process ${pid} has ended`);
+  return Number(resident) * 1024;
+}
+
 /** Looks at a process that ends by itself, until it has; what was seen last. */
 export function watchCost(pid: number): () => Cost {
   let last: Cost = { cpuMs: 0, peakBytes: 0 };

@@ -24,6 +24,8 @@ export async function bundle(): Promise<Bundle> {
     platform: 'node',
     format: 'cjs',
     target: `node${product.engines.node.replace(/^\D+/, '')}`,
+    // What is left to be imported are modules of Node, which `require` has too: the executable has no other loader.
+    supported: { 'dynamic-import': false },
     minifySyntax: true,
     minifyWhitespace: true,
     legalComments: 'none',

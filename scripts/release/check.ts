@@ -1,12 +1,12 @@
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { describeError } from '../../src/core/errors.ts';
 import { Report } from '../../src/service/check-report.ts';
 import type { CheckReport } from '../../src/service/run.ts';
 import { command } from '../provision/command.ts';
-import { checksumLine } from './archive.ts';
+import { checksumLine, releaseTime } from './archive.ts';
 import { muslPlatform, platform } from './artefacts.ts';
 import { releaseNotes } from './changelog.ts';
 import { commandNames, distPath, product, root } from './product.ts';
@@ -30,9 +30,9 @@ export async function checkRelease({ unreleased, twice }: CheckOptions): Promise
   const home = await mkdtemp(join(tmpdir(), 'release-check-'));
   const look = async (what: string, work: () => Promise<string> | string): Promise<void> => {
     try {
-      report.say(true, `${what.padEnd(14)}${await work()}`);
+      report.say(true, `${what.padEnd(16)}${await work()}`);
     } catch (error) {
-      report.say(false, `${what.padEnd(14)}${describeError(error)}`);
+      report.say(false, `${what.padEnd(16)}${describeError(error)}`);
     }
   };
   await look('version', versionsAgree);
@@ -96,7 +96,7 @@ async function sbomOf(tree: string): Promise<string> {
 async function versionsOf(pathOf: (name: string) => string, env: Readonly<Record<string, string>> = {}): Promise<string> {
   const cleared = Object.fromEntries(Object.keys(process.env).map((name) => [name, undefined]));
   for (const name of commandNames) {
-    const said = await command(pathOf(name), ['--version'], { env: { ...cleared, ...env } });
+    const said = await command('/bin/sh', ['-c', '"$0" --version 2>&1', pathOf(name)], { env: { ...cleared, ...env } });
     if (said !== `${name} ${product.version}\n`) throw new Error(`${name} --version says ${JSON.stringify(said)}`);
   }
   return commandNames.join(', ');
@@ -109,12 +109,14 @@ async function npmInstalled(home: string): Promise<string> {
   if (listed.some((file) => file.endsWith('.ts')))
     throw new Error('it holds TypeScript, which Node does not run below node_modules');
   await command('npm', ['install', '--prefix', home, '--offline', '--no-audit', '--no-fund', '--loglevel=error', archive]);
-  return versionsOf((name) => join(home, 'node_modules', '.bin', name), { PATH: process.env['PATH'] ?? '' });
+  const path = `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`;
+  return versionsOf((name) => join(home, 'node_modules', '.bin', name), { PATH: path });
 }
 
 async function builtAgain(elsewhere: string): Promise<string> {
   const script = join(root, 'scripts', 'release.ts');
-  await command(process.execPath, [script, 'tarball'], { env: { DIST: elsewhere } });
+  const time = String((await releaseTime()).getTime() / 1000);
+  await command(process.execPath, [script, 'tarball'], { env: { DIST: elsewhere, SOURCE_DATE_EPOCH: time } });
   const archives = (await readdir(elsewhere)).filter((file) => /\.(tar\.gz|tgz)$/.test(file));
   const differing = archives.filter((file) => checksumLine(join(elsewhere, file), file) !== checksumLine(distPath(file), file));
   if (differing.length > 0) throw new Error(`built twice, other bytes: ${differing.join(', ')}`);

@@ -1,23 +1,28 @@
-import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { command, missing } from '../provision/command.ts';
+import { cacheAsset, codeAsset, type CompiledCode, compileCode } from './compiled-code.ts';
+import { Elf } from './elf.ts';
 import { commandNames, distPath } from './product.ts';
 
+/** Where the loader looks for libraries first: beside the executable. */
+export const libraryPath = '$ORIGIN/lib';
+
 /** What every start of Node gets: the same as bin/es-watcher gives it. */
-const nodeFlags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=8'];
+const nodeFlags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4'];
 
-export type ExecutableParts = { node: string; bundle: string; output: string };
+/** `library` is the file of libatomic, which is put into lib/ beside the output. */
+export type ExecutableParts = { node: string; library: string; bundle: string; output: string };
 
-/** What Node's single-executable build is told of the program, whatever it is built for. To be run in the bundle's directory. */
-export function executableSettings(bundle: string): object {
+/** What Node's single-executable build is told of the program, whatever it is built for. */
+export function executableSettings(code: CompiledCode): object {
   return {
-    // Without directories: the path shows in stack traces, and must not tell where it was built.
-    main: basename(bundle),
+    main: code.loader,
     disableExperimentalSEAWarning: true,
-    useCodeCache: true,
     execArgv: nodeFlags,
     // NODE_OPTIONS stays an operator's way to more memory.
     execArgvExtension: 'env',
+    assets: { [codeAsset]: code.code, [cacheAsset]: code.cache },
   };
 }
 
@@ -25,16 +30,22 @@ export function executableSettings(bundle: string): object {
  * Node and the bundle as one file, by Node's own single-executable build, with the bundle's compiled code in it. The same parts give
  * the same bytes.
  */
-export async function makeExecutable({ node, bundle, output }: ExecutableParts): Promise<void> {
+export async function makeExecutable({ node, library, bundle, output }: ExecutableParts): Promise<void> {
   const stage = distPath('stage');
   mkdirSync(stage, { recursive: true });
+  const code = await compileCode(bundle, stage, [node]);
   const stripped = join(stage, 'node');
   await strip(node, stripped);
   const config = join(stage, 'executable.json');
-  writeFileSync(config, JSON.stringify({ ...executableSettings(bundle), mainFormat: 'commonjs', executable: stripped, output }));
+  const settings = { ...executableSettings(code), mainFormat: 'commonjs', executable: stripped, output };
+  writeFileSync(config, JSON.stringify(settings));
   rmSync(output, { force: true });
-  // With a seed of its own per run, V8 would write the compiled code in another order each time.
-  await command(node, ['--random-seed=1', '--build-sea', config], { cwd: dirname(bundle) });
+  await command(node, ['--build-sea', config], { cwd: stage });
+  const elf = new Elf(readFileSync(output));
+  elf.addRunPath(libraryPath);
+  writeFileSync(output, elf.bytes);
+  mkdirSync(join(dirname(output), 'lib'), { recursive: true });
+  cpSync(library, join(dirname(output), 'lib', basename(library)));
   rmSync(stage, { recursive: true });
 }
 

@@ -33,7 +33,13 @@ export async function makeNpmPackage(bundle: string, components: readonly Compon
  * The same file under each name: the bundle looks at the name that it is called by. Compiled code is kept from one start to the next,
  * where Node keeps it. Flags of Node's own cannot be given portably in the first line, so the one warning is taken out here.
  */
+const oldest = product.engines.node.replace(/^\D+/, '').split('.');
 const launcher = `#!/usr/bin/env node
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < ${oldest[0]} || (major === ${oldest[0]} && minor < ${oldest[1]})) {
+  console.error(\`es-sync-gateway needs Node ${oldest.join('.')} or newer; this is \${process.version}\`);
+  process.exit(1);
+}
 require('node:module').enableCompileCache();
 process.removeAllListeners('warning');
 process.on('warning', (warning) => warning.name === 'ExperimentalWarning' || console.error(String(warning)));

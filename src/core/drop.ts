@@ -1,4 +1,4 @@
-import { envelopeVersion } from './envelope.ts';
+import { envelopeVersion } from './envelope-text.ts';
 import { GatewayError } from './errors.ts';
 import type { IndexDrop } from './event.ts';
 

@@ -1,5 +1,7 @@
 import type { ChangeEvent, DocumentOperation, SourceReference } from './event.ts';
 import { documentOperations } from './event.ts';
+import { EnvelopeForm } from './envelope-form.ts';
+import { envelopePrefix, envelopeVersion } from './envelope-text.ts';
 import { GatewayError } from './errors.ts';
 import {
   readInteger,
@@ -16,19 +18,13 @@ import {
  * One event as one JSON object on one line, `source` last, so that a reader can split it without parsing the document
  * (docs/envelope.md). The document's bytes are copied, never printed again.
  */
-export const envelopeVersion = 1;
 const newline = 0x0a;
 const closingBrace = 0x7d;
 const idBytesMax = 512;
 const operations = new Set<string>(documentOperations);
 
-/** What all envelopes of one frame begin with. */
-export function envelopePrefix(tenant: string, index: string): string {
-  return `{"v":${envelopeVersion},"tenant":${JSON.stringify(tenant)},"index":${JSON.stringify(index)},"id":`;
-}
-
 /** The envelope up to its document; ends with `"source":` where a document follows and with `}\n` where none does. */
-export function envelopeHead(prefix: string, event: ChangeEvent): string {
+function envelopeHead(prefix: string, event: ChangeEvent): string {
   let head = `${prefix}${JSON.stringify(event.id)},"op":"${event.op}","version":${event.version},"seq_no":${event.seqNo},"primary_term":${event.primaryTerm},"ts":${event.ts}`;
   if (event.routing !== undefined) head += `,"routing":${JSON.stringify(event.routing)}`;
   if (event.extra !== undefined) head += `,${event.extra}`;
@@ -174,10 +170,16 @@ function checked(draft: Draft): ChangeEvent {
 export function decodeEnvelopes(payload: Uint8Array): ChangeEvent[] {
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
   const events: ChangeEvent[] = [];
+  let form: EnvelopeForm | undefined;
   for (let at = skipWhitespace(bytes, 0); at < bytes.length;) {
     let end = bytes.indexOf(newline, at);
     if (end < 0) end = bytes.length;
-    events.push(decodeEnvelope(bytes, at, end, events.at(-1)));
+    let event = form?.read(bytes, at, end);
+    if (event === undefined) {
+      event = decodeEnvelope(bytes, at, end, events.at(-1));
+      form ??= new EnvelopeForm(event);
+    }
+    events.push(event);
     at = skipWhitespace(bytes, end);
   }
   return events;

@@ -1,7 +1,8 @@
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from 'node:zlib';
 import type { ChangeEvent } from './event.ts';
-import { decodeEnvelopes, envelopeHead, envelopePrefix } from './envelope.ts';
+import { decodeEnvelopes } from './envelope.ts';
+import { EnvelopeWriter } from './envelope-writer.ts';
 import { GatewayError } from './errors.ts';
 import type { Message } from './strategy.ts';
 
@@ -43,48 +44,54 @@ export type Frame = {
   lastSeqNo: number;
 };
 
-/** Events of one tenant, index and operation, cut into uncompressed frames. */
-export function packFrames(events: readonly ChangeEvent[], limits: FrameLimits): Frame[] {
-  const first = events[0];
-  if (first === undefined) return [];
-  const prefix = envelopePrefix(first.tenant, first.index);
-  const frames: Frame[] = [];
-  let heads: string[] = [];
-  let bytes = 0;
-  for (const [at, event] of events.entries()) {
-    const head = envelopeHead(prefix, event);
-    const next = Buffer.byteLength(head) + (event.source === undefined ? 0 : event.source.length + 2);
-    if (heads.length > 0 && (heads.length >= limits.documentsMax || bytes + next > limits.bytesMax)) {
-      frames.push(packOne(events.slice(at - heads.length, at), heads, bytes));
-      heads = [];
-      bytes = 0;
-    }
-    heads.push(head);
-    bytes += next;
+const fromHeap = (bytes: number): Buffer => Buffer.allocUnsafe(bytes);
+
+/** Events of one tenant and index, cut into uncompressed frames, each packed when it is asked for. `memory` gives it its bytes. */
+export function* packFrames(events: readonly ChangeEvent[], limits: FrameLimits, memory = fromHeap): Generator<Frame, void> {
+  const [first] = events;
+  if (first === undefined) return;
+  const writer = new EnvelopeWriter(first);
+  for (let from = 0; from < events.length;) {
+    const frame = packOne(events, from, limits, memory(roomFor(events, from, limits, writer)), writer);
+    yield frame;
+    from += frame.documents;
   }
-  frames.push(packOne(events.slice(events.length - heads.length), heads, bytes));
-  return frames;
 }
 
-/** `bytes` is the exact length of all heads and documents. */
-function packOne(events: readonly ChangeEvent[], heads: readonly string[], bytes: number): Frame {
-  const payload = Buffer.allocUnsafe(bytes);
-  let at = 0;
-  for (const [i, event] of events.entries()) {
-    at += payload.write(heads[i]!, at);
-    if (event.source === undefined) continue;
-    payload.set(event.source, at);
-    at += event.source.length;
-    payload[at++] = 0x7d;
-    payload[at++] = 0x0a;
+/** Bytes to write the frame in which begins with event `from`: for every event that may be tried, one that will not fit included. */
+function roomFor(events: readonly ChangeEvent[], from: number, limits: FrameLimits, writer: EnvelopeWriter): number {
+  const end = Math.min(events.length, from + limits.documentsMax);
+  let room = 0;
+  let atLeast = 0;
+  for (let at = from; at < end && atLeast <= limits.bytesMax; at++) {
+    room += writer.bytesMax(events[at]!);
+    atLeast += writer.bytesMin(events[at]!);
+  }
+  return room;
+}
+
+function packOne(
+  events: readonly ChangeEvent[],
+  from: number,
+  limits: FrameLimits,
+  memory: Buffer,
+  writer: EnvelopeWriter,
+): Frame {
+  const end = Math.min(events.length, from + limits.documentsMax);
+  let bytes = 0;
+  let at = from;
+  for (; at < end && (at === from || bytes < limits.bytesMax); at++) {
+    const next = writer.write(memory, bytes, events[at]!);
+    if (next > limits.bytesMax && at > from) break;
+    bytes = next;
   }
   return {
-    payload,
+    payload: memory.subarray(0, bytes),
     encoding: undefined,
-    documents: events.length,
+    documents: at - from,
     bytes,
-    firstSeqNo: events[0]!.seqNo,
-    lastSeqNo: events.at(-1)!.seqNo,
+    firstSeqNo: events[from]!.seqNo,
+    lastSeqNo: events[at - 1]!.seqNo,
   };
 }
 

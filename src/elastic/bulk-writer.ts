@@ -45,19 +45,29 @@ export class BulkWriter implements Writer {
   }
 
   async write(events: readonly ChangeEvent[]): Promise<Outcome[]> {
+    return events.some(isUnwritable) ? this.#writeSome(events) : this.#writeAll(events);
+  }
+
+  async #writeAll(events: readonly ChangeEvent[]): Promise<Outcome[]> {
+    const targets = new Set<string>();
+    for (const { index } of events) targets.add(this.#indexOf(index));
+    await this.#options.gcDeletes?.ensure(targets);
+    const outcomes = await this.#writeRange(events, 0, events.length);
+    // A write may have made its index.
+    await this.#options.gcDeletes?.ensure(targets);
+    return outcomes;
+  }
+
+  async #writeSome(events: readonly ChangeEvent[]): Promise<Outcome[]> {
     const outcomes: Outcome[] = Array.from({ length: events.length });
     const writable: ChangeEvent[] = [];
     const places: number[] = [];
     for (const [place, event] of events.entries()) {
-      if (event.op !== 'delete' && event.source === undefined) outcomes[place] = sourceMissing;
+      if (isUnwritable(event)) outcomes[place] = sourceMissing;
       else if (places.push(place) > 0) writable.push(event);
     }
     if (writable.length === 0) return outcomes;
-    const targets = new Set(writable.map((event) => this.#indexOf(event.index)));
-    await this.#options.gcDeletes?.ensure(targets);
-    const settled = await this.#writeRange(writable, 0, writable.length);
-    // A write may have made its index.
-    await this.#options.gcDeletes?.ensure(targets);
+    const settled = await this.#writeAll(writable);
     for (const [i, place] of places.entries()) outcomes[place] = settled[i]!;
     return outcomes;
   }
@@ -71,6 +81,7 @@ export class BulkWriter implements Writer {
       const answer = await this.#send(bulk.body, bulk.to - start);
       // A request that failed may still be read from its buffer for a moment, so only after a full answer is it used again.
       if (answer.is === 'answered') this.#idle.push(encoder);
+      if (answer.is !== 'split' && start === from && bulk.to === to) return answer.outcomes;
       if (answer.is !== 'split') outcomes.push(...answer.outcomes);
       else outcomes.push(...(await this.#writeHalves(events, start, bulk.to)));
     }
@@ -126,6 +137,10 @@ export class BulkWriter implements Writer {
     this.#idle.length = 0;
     return Promise.resolve();
   }
+}
+
+function isUnwritable(event: ChangeEvent): boolean {
+  return event.op !== 'delete' && event.source === undefined;
 }
 
 type Sent = { is: 'answered' | 'failed'; outcomes: Outcome[] } | { is: 'split' };

@@ -1,6 +1,7 @@
 import { Pool } from 'undici';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
+import type { BufferPool } from '../core/buffer-pool.ts';
 import { authenticator, type Auth, type Authenticator } from './auth.ts';
 import { answerInvalid, ElasticError } from './errors.ts';
 import { lossError, lossOf, serverReason, statusError, type Attempt } from './failure.ts';
@@ -42,6 +43,8 @@ export type ElasticRequest = {
   timeoutMs?: number;
   responseBytesMax?: number;
   signal?: AbortSignal | undefined;
+  /** Where the memory of the answer comes from; whoever has asked gives `body` back to it. */
+  memory?: BufferPool | undefined;
   /** True when sending it twice does no harm. Default: everything but POST. */
   repeatable?: boolean;
   /** The privilege it takes, for the hint of a 403. */
@@ -168,7 +171,8 @@ class HttpClient implements ElasticClient {
       bodyTimeout: timeoutMs,
       signal: request.signal ?? null,
     });
-    const bytes = await readBody(response, request.responseBytesMax ?? this.#options.responseBytesMax, request.path);
+    const bytesMax = request.responseBytesMax ?? this.#options.responseBytesMax;
+    const bytes = await readBody(response, bytesMax, request.path, request.memory);
     return { status: response.statusCode, body: bytes, host: host.origin };
   }
 

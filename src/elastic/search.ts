@@ -1,3 +1,4 @@
+import type { BufferPool } from '../core/buffer-pool.ts';
 import type { ElasticClient } from './client.ts';
 import { answerInvalid, ElasticError } from './errors.ts';
 import { indexPath } from './path.ts';
@@ -13,8 +14,11 @@ export type ShardCopyAddress = { index: string; shard: number; node: string };
 /** `after < seq_no <= upTo` */
 export type SeqRange = { after: number; upTo: number };
 
-type Limits = { responseBytesMax?: number; timeoutMs?: number; signal?: AbortSignal | undefined };
+type Limits = { memory?: BufferPool; responseBytesMax?: number; timeoutMs?: number; signal?: AbortSignal | undefined };
+/** With `memory`, whoever asks gives `body` of the answer back to it. */
 type PageRequest = SeqRange & Limits & { size: number };
+/** The documents are views of `body`. */
+type Page = SearchAnswer & { body: Buffer };
 
 /** `index.max_result_window` and the clause limit are 10,000 and 1,024 unless someone has changed them. */
 const seqNosAtOnce = 10_000;
@@ -28,7 +32,7 @@ const bySeqNo = [{ _seq_no: { order: 'asc', unmapped_type: 'long' } }];
  * that failed or timed out (ES_SHARDS_FAILED, transient), a copy that has moved (ES_SHARD_MOVED, transient), more bytes than are allowed
  * (RESPONSE_TOO_LARGE: ask again with half the size). No `filter_path`: with one, servers print documents anew and change their numbers.
  */
-export async function searchPage(reader: Reader, copy: ShardCopyAddress, page: PageRequest): Promise<SearchAnswer> {
+export async function searchPage(reader: Reader, copy: ShardCopyAddress, page: PageRequest): Promise<Page> {
   const body = {
     size: page.size,
     query: rangeQuery(page),
@@ -37,14 +41,15 @@ export async function searchPage(reader: Reader, copy: ShardCopyAddress, page: P
     seq_no_primary_term: true,
     track_total_hits: false,
   };
-  const answer = scanSearchAnswer(await searchBytes(reader, copy, body, page));
+  const bytes = await searchBytes(reader, copy, body, page);
+  const answer = scanSearchAnswer(bytes);
   checkShards(answer.shards, answer.timedOut, copy);
   for (const hit of answer.hits) {
     if (hit.seqNo <= page.after || hit.seqNo > page.upTo || hit.id === '') {
       throw answerInvalid(`a page of [${copy.index}][${copy.shard}]`, new Error(`it has seq_no ${hit.seqNo} of id "${hit.id}"`));
     }
   }
-  return answer;
+  return { ...answer, body: bytes };
 }
 
 type HistogramRequest = {

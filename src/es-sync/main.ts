@@ -4,6 +4,9 @@ import { productVersion } from '../service/version.ts';
 import { commandsText, unknownCommand } from './commands.ts';
 import { programs } from './programs.ts';
 
+/** Not for users: scripts/release/compiled-code.ts asks for it. */
+const rehearsal = '--rehearse';
+
 /**
  * One executable for all programs: by the name it is called by (a link `es-watcher`, or a launcher of that name), else by its first
  * argument. Each program reads `process.argv` as if it were alone.
@@ -15,6 +18,7 @@ async function main(): Promise<void> {
   if (command === undefined || command === '--help' || command === '-h') return print(commandsText(productVersion()));
   if (command === '--version' || command === '-V') return print(`es-sync ${productVersion()}\n`);
   if (command === 'run') return void (await import('./run.ts'));
+  if (command === rehearsal) return (await import('./rehearsal.ts')).rehearse();
   const program = programs[command];
   if (program !== undefined) return void (await program());
   const error = unknownCommand(command);

@@ -1,52 +1,22 @@
 import { pause } from '../core/backoff.ts';
+import { BufferPool } from '../core/buffer-pool.ts';
 import { GatewayError, isTransient } from '../core/errors.ts';
 import type { ChangeBatch, ChangeSource } from '../core/strategy.ts';
 import { Slots } from '../core/slots.ts';
-import { indexPath, type IndexDirectory, type IndexFacts, type IndexStats, type Reader } from '../elastic/index.ts';
+import { indexPath, type IndexFacts, type IndexStats } from '../elastic/index.ts';
 import { BatchChannel } from './channel.ts';
-import type { Checkpoint, Incarnation } from './checkpoint.ts';
+import type { Incarnation } from './checkpoint.ts';
 import { Drops } from './drops.ts';
-import { FollowedIndex, type FollowedContext, type Poll, type RefreshMode } from './followed-index.ts';
+import { FollowedIndex, type FollowedContext, type Poll } from './followed-index.ts';
 import { Incarnations } from './incarnations.ts';
 import { cautions, unfollowable } from './followable.ts';
+import { PollPace } from './poll-pace.ts';
+import type { ClusterSourceEvents, ClusterSourceParts, ClusterSourceSettings } from './source-settings.ts';
 import { StatsReader } from './stats-reader.ts';
 import { Succession } from './succession.ts';
 
-export type ClusterSourceSettings = {
-  tenant: string;
-  pollIntervalMs: number;
-  discoveryIntervalMs: number;
-  refresh: RefreshMode;
-  pageDocumentsMax: number;
-  pageBytesMax: number;
-  shardsParallel: number;
-  pagesMax: number;
-  propagateIndexDeletes: boolean;
-};
-
-export type ClusterSourceEvents = {
-  /** What concerns one index or shard and passes by without a person, or not; never ends the source. */
-  onTrouble?(about: string, error: unknown): void;
-  onRecovered?(about: string): void;
-  onNotice?(message: string, fields: Record<string, unknown>): void;
-  onIncarnation?(index: string, reason: string): void;
-  onPoll?(tookMs: number): void;
-  onRefresh?(index: string, tookMs: number): void;
-  onPage?(index: string, documents: number, bytes: number): void;
-  onLooked?(index: string, deletes: number, tookMs: number): void;
-  onUnknown?(index: string, shard: number, documents: number): void;
-};
-
-export type ClusterSourceParts = {
-  reader: Reader;
-  directory: IndexDirectory;
-  checkpoint: Checkpoint;
-  now: () => number;
-  noteStored(sequence: number): void;
-  /** The stream sequence up to which every consumer has acknowledged. */
-  acknowledgedThrough(): Promise<number>;
-};
-
+/** An answer is somewhat larger than the documents that were asked for. */
+const pageSlack = 4;
 const outsideAgainMs = 60_000;
 
 /** The exact change feed of a cluster (D2): finds the indices, polls their shards, and starts what there is to read. */
@@ -72,6 +42,10 @@ export class ClusterSource implements ChangeSource {
   #running: Promise<void> | undefined;
   #polls = 0;
   #discoverAt = 0;
+  #discovering: Promise<undefined> | undefined;
+  /** Why the last discovery failed, until it is told. */
+  #undiscovered: { error: unknown } | undefined;
+  readonly #pace: PollPace;
   #kicked = new AbortController();
   #polledAt = 0;
   #failing: unknown;
@@ -81,6 +55,7 @@ export class ClusterSource implements ChangeSource {
     this.#settings = settings;
     this.#parts = parts;
     this.#events = events;
+    this.#pace = new PollPace(settings.pollIntervalMs);
     this.#incarnations = new Incarnations(parts.checkpoint, parts.now);
     this.#context = {
       reader: parts.reader,
@@ -88,6 +63,7 @@ export class ClusterSource implements ChangeSource {
       tenant: settings.tenant,
       emit: (batch, origin) => this.#channel.emit({ events: batch, origin }),
       pages: new Slots(settings.pagesMax),
+      memory: new BufferPool(settings.pagesMax, settings.pageBytesMax * pageSlack),
       shards: new Slots(settings.shardsParallel),
       pageDocumentsMax: settings.pageDocumentsMax,
       pageBytesMax: settings.pageBytesMax,
@@ -155,9 +131,12 @@ export class ClusterSource implements ChangeSource {
   async #run(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
       this.#kicked = new AbortController();
+      let tookMs = 0;
       try {
-        if (this.#parts.now() >= this.#discoverAt) await this.#discover();
+        await this.#discoverWhenDue();
+        const startedAt = performance.now();
         await this.#poll();
+        tookMs = performance.now() - startedAt;
         if (this.#failing !== undefined) this.#events.onRecovered?.('cluster');
         this.#failing = undefined;
       } catch (error) {
@@ -167,8 +146,25 @@ export class ClusterSource implements ChangeSource {
         await pause(isTransient(error) ? 500 : 5_000, this.#stopping.signal);
         continue;
       }
-      await pause(this.#settings.pollIntervalMs, this.#kicked.signal);
+      await pause(this.#pace.pauseMs(performance.now(), tookMs), this.#kicked.signal);
     }
+    await this.#discovering;
+  }
+
+  /** Polls go on beside a discovery, so that no change waits for it; the first one, and one after a failure, come before. */
+  async #discoverWhenDue(): Promise<void> {
+    if (this.#discovering === undefined && this.#parts.now() >= this.#discoverAt) {
+      this.#discoverAt = this.#parts.now() + this.#settings.discoveryIntervalMs;
+      this.#discovering = this.#discover()
+        .catch((error: unknown) => (this.#undiscovered = { error }))
+        .then(() => (this.#discovering = undefined));
+    }
+    if (this.#followed.size === 0 || this.#failing !== undefined) await this.#discovering;
+    const failed = this.#undiscovered;
+    if (failed === undefined) return;
+    this.#undiscovered = undefined;
+    this.#discoverAt = 0;
+    throw failed.error;
   }
 
   async #discover(): Promise<void> {
@@ -183,7 +179,6 @@ export class ClusterSource implements ChangeSource {
     }
     for (const name of this.#refused.keys()) if (!present.has(name)) this.#refused.delete(name);
     await this.#drops.release();
-    this.#discoverAt = this.#parts.now() + this.#settings.discoveryIntervalMs;
   }
 
   #meet(facts: IndexFacts): void {
@@ -258,34 +253,41 @@ export class ClusterSource implements ChangeSource {
         signal: this.#stopping.signal,
       });
       this.#events.onPoll?.(performance.now() - startedAt);
+      let moved = false;
       for (const index of open) {
         const found = stats.indices.get(index.facts.name);
+        // Meanwhile a discovery may have found another index of that name, or none.
+        if (this.#followed.get(index.facts.name) !== index) continue;
         // Closed, deleted or created anew since the last discovery.
         if (this.#stats.refused.has(index.facts.name)) continue;
         if (found === undefined || found.uuid !== index.incarnation.uuid) this.#discoverAt = 0;
-        else this.#look(index, found, poll);
+        else moved = this.#look(index, found, poll) || moved;
       }
+      if (moved) this.#pace.found(performance.now());
     }
     this.#polledAt = this.#parts.now();
     const retiring = new Set([...this.#retired].map((index) => index.facts.name));
     this.#succession.advance([...this.#followed.values()].filter((index) => index.caughtUp && !retiring.has(index.facts.name)));
   }
 
-  #look(index: FollowedIndex, found: IndexStats, poll: Poll): void {
+  /** True when a shard of it has moved. */
+  #look(index: FollowedIndex, found: IndexStats, poll: Poll): boolean {
+    let moved = false;
     for (const [shard, primary] of found.shards) {
       const history = index.historyOf(shard);
       const checkpoint = index.checkpointOf(shard);
       if (history !== undefined && history !== primary.historyUuid) {
         this.#startOver(index, 'its history was replaced (restored, or a copy forced to be the primary)');
-        return;
+        return true;
       }
       // Just after a restart a primary may know a lower global checkpoint for a while; its operations are there all the same.
       if (primary.globalCheckpoint < checkpoint && primary.maxSeqNo < checkpoint) {
         this.#startOver(index, 'operations were rolled back');
-        return;
+        return true;
       }
-      index.seen(shard, primary, poll);
+      moved = index.seen(shard, primary, poll) || moved;
     }
+    return moved;
   }
 
   #startOver(index: FollowedIndex, reason: string): void {

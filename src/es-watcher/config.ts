@@ -26,7 +26,10 @@ export const watcherSettings = defineSettings(
       }),
     }),
     ...group('Pace', {
-      pollInterval: setting(duration('1ms', '1h'), { help: 'How often checkpoints are read.', default: '100ms' }),
+      pollInterval: setting(duration('1ms', '1h'), {
+        help: 'Longest wait between two looks at the checkpoints; while changes come, it is shorter by itself.',
+        default: '100ms',
+      }),
       discoveryInterval: setting(duration('10ms', '1h'), {
         help: 'How often patterns are resolved again: new, recreated, closed and deleted indices.',
         default: '1s',
@@ -39,7 +42,7 @@ export const watcherSettings = defineSettings(
       pageDocumentsMax: setting(integer(1, 10_000), { help: 'Most documents in one search.', default: '5000' }),
       pageBytesMax: setting(bytes('64KB', '512MB'), {
         help: 'Size that the page of a search is kept near, by asking for fewer documents where they are large.',
-        default: '2MB',
+        default: '1MB',
       }),
     }),
     ...natsSettings,

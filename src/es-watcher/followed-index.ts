@@ -90,23 +90,23 @@ export class FollowedIndex {
     }));
   }
 
-  /** Takes in one look at a shard. Starts the reading where there is something to read. */
-  seen(shard: number, primary: PrimaryShard, poll: Poll): void {
+  /** Takes in one look at a shard. Starts the reading where there is something to read; true when the shard has moved. */
+  seen(shard: number, primary: PrimaryShard, poll: Poll): boolean {
     const entry = this.#entry(shard, primary);
     const { state } = entry.follower;
     const now = this.#context.now();
     this.#places.set(shard, { shard, key: state.key, node: primary.node });
     entry.lag.see(primary.globalCheckpoint, now);
-    if (entry.running || now < entry.retryAt) return;
+    if (entry.running || now < entry.retryAt) return false;
     if (primary.globalCheckpoint <= state.checkpoint && !state.owed) {
       entry.caughtUp = true;
-      return;
+      return false;
     }
     let upTo = Math.max(primary.globalCheckpoint, state.checkpoint);
     if (this.#context.refreshMode === 'passive') {
       const visible = entry.passive.see(primary, poll.askedAt, now, this.facts.refreshIntervalMs);
       if (entry.passive.wantsTouch(now)) this.#touch(shard, primary.node);
-      if (visible === undefined) return;
+      if (visible === undefined) return true;
       upTo = visible;
     }
     entry.running = true;
@@ -115,6 +115,7 @@ export class FollowedIndex {
       this.#tasks.delete(task);
     });
     this.#tasks.add(task);
+    return true;
   }
 
   #entry(shard: number, primary: PrimaryShard): Follower {

@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib';
+import { BufferPool } from '../core/buffer-pool.ts';
 import { encodeDrop } from '../core/drop.ts';
 import type { ChangeEvent, DocumentOperation, IndexDrop } from '../core/event.ts';
 import { encodingHeader, type Frame, type FrameLimits, packFrames, sealFrame } from '../core/frame.ts';
@@ -38,11 +39,13 @@ export class Publisher {
   readonly #parts: PublisherParts;
   /** Every compression holds a few MB while it waits for a thread. */
   readonly #sealing = new Slots(sealedAtOnce);
+  readonly #memory: BufferPool;
   readonly #events: PublisherEvents;
 
   constructor(parts: PublisherParts, events: PublisherEvents = {}) {
     this.#parts = parts;
     this.#events = events;
+    this.#memory = new BufferPool(sealedAtOnce, 2 * parts.limits.bytesMax);
   }
 
   /** Resolves with the highest stream sequence once the stream holds all of the batch. */
@@ -50,9 +53,19 @@ export class Publisher {
     if (batch.drop !== undefined) return this.#publishDrop(batch.drop, batch.origin);
     const sent: Promise<number>[] = [];
     for (const events of byOperation(batch.events)) {
-      for (const frame of packFrames(events.events, this.#parts.limits)) {
+      const frames = this.#pack(events.events);
+      for (;;) {
         await this.#parts.sink.room();
-        const work = this.#publishFrame(frame, events.events.slice(events.at, (events.at += frame.documents)), batch.origin);
+        // A frame is packed when it can be compressed, not before.
+        const release = await this.#sealing.acquire();
+        const { value: packed } = frames.next();
+        if (packed === undefined) {
+          release();
+          break;
+        }
+        const framed = events.events.slice(events.at, (events.at += packed.documents));
+        const sealed = this.#seal(packed).finally(release);
+        const work = sealed.then((frame) => this.#publishFrame(frame, framed, batch.origin));
         work.catch(() => {});
         sent.push(work);
       }
@@ -60,8 +73,19 @@ export class Publisher {
     return Math.max(0, ...(await Promise.all(sent)));
   }
 
-  async #publishFrame(packed: Frame, events: readonly ChangeEvent[], origin: string): Promise<number> {
-    const frame = await this.#sealing.run(() => sealFrame(packed, this.#parts.limits));
+  #pack(events: readonly ChangeEvent[]): Generator<Frame, void> {
+    return packFrames(events, this.#parts.limits, (bytes) => this.#memory.take(bytes));
+  }
+
+  /** The frame as it goes over the wire, in memory of its own: it may be held for long. */
+  async #seal(packed: Frame): Promise<Frame> {
+    const sealed = await sealFrame(packed, this.#parts.limits);
+    const frame = sealed === packed ? { ...packed, payload: Buffer.from(packed.payload) } : sealed;
+    this.#memory.give(packed.payload as Buffer);
+    return frame;
+  }
+
+  async #publishFrame(frame: Frame, events: readonly ChangeEvent[], origin: string): Promise<number> {
     if (frame.payload.length + headerRoomBytes > this.#parts.maxPayload) return this.#publishInParts(events, origin);
     const first = events[0]!;
     const startedAt = this.#parts.now();
@@ -92,7 +116,7 @@ export class Publisher {
       const half = Math.ceil(events.length / 2);
       const sequences = await Promise.all(
         [events.slice(0, half), events.slice(half)].flatMap((part) =>
-          packFrames(part, this.#parts.limits).map((frame) => this.#publishFrame(frame, part, origin)),
+          [...this.#pack(part)].map((frame) => this.#sealAndPublish(frame, part, origin)),
         ),
       );
       return Math.max(...sequences);
@@ -102,9 +126,14 @@ export class Publisher {
     const reference = await documents.put(`${origin}.${event.seqNo}`, source!);
     this.#events.onLargeDocument?.(event.index, source!.length);
     const referring = [{ ...event, sourceRef: reference }];
-    const sequence = await this.#publishFrame(packFrames(referring, this.#parts.limits)[0]!, referring, origin);
+    const [frame] = this.#pack(referring);
+    const sequence = await this.#sealAndPublish(frame!, referring, origin);
     await documents.stored(reference, sequence);
     return sequence;
+  }
+
+  async #sealAndPublish(packed: Frame, events: readonly ChangeEvent[], origin: string): Promise<number> {
+    return this.#publishFrame(await this.#sealing.run(() => this.#seal(packed)), events, origin);
   }
 
   async #publishDrop(drop: IndexDrop, origin: string): Promise<number> {

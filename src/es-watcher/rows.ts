@@ -7,11 +7,15 @@ export type Range = { from: number; to: number };
 /** Sequence numbers a block spans. Fixed: it is in the file's format. */
 export const blockWidth = 4096;
 
+/** Rows of one statement: half the CPU time of one at a time, and more bring nothing (measured). */
+const rowsAtOnce = 50;
+
 type StoredRow = { seq_no: number; id: string; routing: string | null };
 
 /** The write-ahead list and its counts. Every method runs inside the caller's transaction. */
 export class Rows {
   readonly #insert: StatementSync;
+  readonly #insertMany: StatementSync;
   readonly #remove: StatementSync;
   readonly #count: StatementSync;
   readonly #blocks: StatementSync;
@@ -19,11 +23,15 @@ export class Rows {
   readonly #sequence: StatementSync;
   readonly #removeShard: StatementSync;
   readonly #removeBlocks: StatementSync;
+  readonly #countBlock: StatementSync;
 
   constructor(database: DatabaseSync) {
-    this.#insert = database.prepare(
-      'INSERT INTO rows (shard_key, seq_no, id, routing) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
-    );
+    const insert = (rows: number) =>
+      database.prepare(
+        `INSERT INTO rows (shard_key, seq_no, id, routing) VALUES ${Array.from({ length: rows }, () => '(?, ?, ?, ?)').join(', ')} ON CONFLICT DO NOTHING`,
+      );
+    this.#insert = insert(1);
+    this.#insertMany = insert(rowsAtOnce);
     this.#remove = database.prepare('DELETE FROM rows WHERE shard_key = ? AND seq_no = ?');
     this.#count = database.prepare(
       'INSERT INTO blocks (shard_key, block, rows) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET rows = rows + excluded.rows',
@@ -36,16 +44,35 @@ export class Rows {
     this.#sequence.setReturnArrays(true);
     this.#removeShard = database.prepare('DELETE FROM rows WHERE shard_key = ?');
     this.#removeBlocks = database.prepare('DELETE FROM blocks WHERE shard_key = ?');
+    this.#countBlock = database.prepare(
+      `INSERT INTO blocks (shard_key, block, rows)
+       SELECT ?1, ?2, count(*) FROM rows WHERE shard_key = ?1 AND seq_no BETWEEN ?2 * ${blockWidth} AND ?2 * ${blockWidth} + ${blockWidth - 1}
+       ON CONFLICT DO UPDATE SET rows = excluded.rows`,
+    );
   }
 
   /** Rows in order of seq_no. One that is there already (read again after a crash) is left as it is. */
   append(shardKey: number, rows: readonly Row[]): void {
     const added = new Map<number, number>();
-    for (const { seqNo, id, routing } of rows) {
-      if (this.#insert.run(shardKey, seqNo, id, routing ?? null).changes === 0) continue;
-      tally(added, seqNo, 1);
+    let inserted = 0;
+    const whole = rows.length - (rows.length % rowsAtOnce);
+    const values: (number | string | null)[] = Array.from({ length: rowsAtOnce * 4 });
+    for (let from = 0; from < whole; from += rowsAtOnce) {
+      for (let n = 0, at = 0; n < rowsAtOnce; n++) {
+        const { seqNo, id, routing } = rows[from + n]!;
+        values[at++] = shardKey;
+        values[at++] = seqNo;
+        values[at++] = id;
+        values[at++] = routing ?? null;
+      }
+      inserted += Number(this.#insertMany.run(...values).changes);
     }
-    this.#recount(shardKey, added);
+    for (const { seqNo, id, routing } of rows.slice(whole)) {
+      inserted += Number(this.#insert.run(shardKey, seqNo, id, routing ?? null).changes);
+    }
+    for (const { seqNo } of rows) tally(added, seqNo, 1);
+    if (inserted === rows.length) this.#recount(shardKey, added);
+    else for (const block of added.keys()) this.#countBlock.run(shardKey, block);
   }
 
   remove(shardKey: number, sequenceNumbers: readonly number[]): void {

@@ -13,7 +13,8 @@ import {
 } from '../jetstream/index.ts';
 import type { IndexDirectory, Reader } from '../elastic/index.ts';
 import type { Checkpoint, LostDeletions } from './checkpoint.ts';
-import { ClusterSource, type ClusterSourceEvents } from './cluster-source.ts';
+import { ClusterSource } from './cluster-source.ts';
+import type { ClusterSourceEvents } from './source-settings.ts';
 import type { WatcherSettings } from './config.ts';
 import { deleteEventsOf } from './events.ts';
 import { Publisher, type PublisherEvents } from './publisher.ts';

@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib';
+import type { BufferPool } from '../core/buffer-pool.ts';
 import type { ChangeEvent } from '../core/event.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { Slots } from '../core/slots.ts';
@@ -17,8 +18,9 @@ export type FollowContext = {
   tenant: string;
   /** Publishes; resolves with the highest stream sequence once the stream holds all of it (invariant 2). */
   emit: (events: readonly ChangeEvent[], origin: string) => Promise<number>;
-  /** Pages in memory, of all shards together (invariant 8). */
+  /** Pages in memory, of all shards together (invariant 8), and that memory. */
   pages: Slots;
+  memory: BufferPool;
   pageDocumentsMax: number;
   pageBytesMax: number;
   now: () => number;
@@ -30,7 +32,8 @@ export type FollowContext = {
   onUnknown?(index: string, shard: number, documents: number): void;
 };
 
-type Page = { hits: Hit[]; upTo: number; release: () => void };
+/** The documents of `hits` are views of `body`. */
+type Page = { hits: Hit[]; body: Buffer; upTo: number; release: () => void };
 
 const deletesAtOnce = 10_000;
 /** Rows that updates have left behind are looked for when there are this many, and a quarter of all. */
@@ -116,12 +119,14 @@ export class ShardFollower {
             after,
             upTo,
             size,
+            memory: this.#context.memory,
             ...(size > 1 ? { responseBytesMax: this.#size.responseBytesMax } : {}),
             signal: this.#context.signal,
           });
-          this.#size.learn(answer.hits);
-          const last = answer.hits.at(-1);
-          return { hits: answer.hits, upTo: answer.hits.length < size || last === undefined ? upTo : last.seqNo, release };
+          const { hits, body } = answer;
+          this.#size.learn(hits);
+          const last = hits.at(-1);
+          return { hits, body, upTo: hits.length < size || last === undefined ? upTo : last.seqNo, release };
         } catch (error) {
           if (!(error instanceof GatewayError) || error.code !== 'RESPONSE_TOO_LARGE' || size === 1) throw error;
           this.#size.halve(size);
@@ -136,10 +141,15 @@ export class ShardFollower {
   /** Writes the page's rows ahead (D2, step 4), then publishes. */
   async #publish(page: Page): Promise<number> {
     try {
-      if (page.hits.length === 0) return 0;
-      this.#context.checkpoint.transaction(true, () => this.#context.checkpoint.rows.append(this.state.key, page.hits));
-      this.#moves.admit(page.hits);
-      return await this.#context.emit(writeEventsOf(this.#context, this.#incarnation, page.hits), this.origin);
+      let sequence = 0;
+      if (page.hits.length > 0) {
+        this.#context.checkpoint.transaction(true, () => this.#context.checkpoint.rows.append(this.state.key, page.hits));
+        this.#moves.admit(page.hits);
+        sequence = await this.#context.emit(writeEventsOf(this.#context, this.#incarnation, page.hits), this.origin);
+      }
+      // Only now: what has failed may still be read by those who were to publish it.
+      this.#context.memory.give(page.body);
+      return sequence;
     } finally {
       page.release();
     }

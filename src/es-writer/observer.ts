@@ -3,6 +3,7 @@ import type { Message, Outcome, Refusal } from '../core/strategy.ts';
 import type { BulkFact, GcDeletesFact } from '../elastic/index.ts';
 import type { SourceLag } from '../jetstream/index.ts';
 import type { Log } from '../service/log.ts';
+import type { CounterSeries } from '../service/instruments.ts';
 import type { Metrics } from '../service/metrics.ts';
 import { type WriterMetrics, writerMetrics } from './metrics.ts';
 import type { WriteItem } from './open.ts';
@@ -59,6 +60,9 @@ export class Observer {
   outcomes(items: readonly WriteItem[], outcomes: readonly Outcome[]): void {
     let answered = false;
     let newest = 0;
+    let index = '';
+    let counted: Outcome['is'] | undefined;
+    let count: CounterSeries | undefined;
     for (const [at, outcome] of outcomes.entries()) {
       const { event } = items[at]!;
       if (outcome.is === 'busy') {
@@ -68,7 +72,13 @@ export class Observer {
       }
       answered = true;
       this.#outcomes[outcome.is]++;
-      this.#meters.documents.with({ index: event.index, outcome: outcome.is }).inc();
+      // Documents of one index and outcome stand together: the series is looked up where they change.
+      if (event.index !== index || outcome.is !== counted) {
+        index = event.index;
+        counted = outcome.is;
+        count = this.#meters.documents.with({ index, outcome: counted });
+      }
+      count?.inc();
       newest = Math.max(newest, event.ts);
     }
     if (!answered) {

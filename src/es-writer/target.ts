@@ -26,7 +26,23 @@ export class Target {
    * fault of a document: unreachable, 401, 403, TLS.
    */
   async deliver(items: readonly WriteItem[]): Promise<Outcome[]> {
-    await this.#parts.prepare(new Set(items.map((item) => item.event.index)));
+    const indices = new Set<string>();
+    for (const { event } of items) indices.add(event.index);
+    await this.#parts.prepare(indices);
+    const asUsual = items.every((item) => item.refusal === undefined && !this.#parts.late.isLate(item));
+    const outcomes = asUsual ? await this.#write(items) : await this.#sortAndWrite(items);
+    this.#parts.onOutcomes(items, outcomes);
+    this.#throwIfWhole(outcomes);
+    return outcomes;
+  }
+
+  async #write(items: readonly WriteItem[]): Promise<Outcome[]> {
+    const outcomes = await this.#parts.writer.write(items.map((item) => item.event));
+    for (const [at, outcome] of outcomes.entries()) if (outcome.is === 'refused') outcomes[at] = allowed(outcome);
+    return outcomes;
+  }
+
+  async #sortAndWrite(items: readonly WriteItem[]): Promise<Outcome[]> {
     const settled = new Map<WriteItem, Outcome>();
     for (const item of items) if (item.refusal !== undefined) settled.set(item, { is: 'refused', refusal: item.refusal });
     await this.#settleLate(
@@ -34,12 +50,9 @@ export class Target {
       settled,
     );
     const left = items.filter((item) => !settled.has(item));
-    const written = left.length === 0 ? [] : await this.#parts.writer.write(left.map((item) => item.event));
-    for (const [at, item] of left.entries()) settled.set(item, allowed(written[at]!));
-    const outcomes = items.map((item) => settled.get(item)!);
-    this.#parts.onOutcomes(items, outcomes);
-    this.#throwIfWhole(outcomes);
-    return outcomes;
+    const written = left.length === 0 ? [] : await this.#write(left);
+    for (const [at, item] of left.entries()) settled.set(item, written[at]!);
+    return items.map((item) => settled.get(item)!);
   }
 
   async #settleLate(late: readonly WriteItem[], settled: Map<WriteItem, Outcome>): Promise<void> {
@@ -65,8 +78,7 @@ export class Target {
 }
 
 /** A missing privilege is nothing a document can help: it waits for the person who grants it, like a target that does not answer. */
-function allowed(outcome: Outcome): Outcome {
-  if (outcome.is !== 'refused') return outcome;
+function allowed(outcome: Outcome & { is: 'refused' }): Outcome {
   const { status, type, reason } = outcome.refusal;
   return status === 401 || (status === 403 && /security/.test(type))
     ? { is: 'busy', status: 0, reason: `${type}: ${reason}` }

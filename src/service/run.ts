@@ -6,6 +6,7 @@ import type { commonSettings } from './common-settings.ts';
 import { readInvocation } from './config.ts';
 import type { Origin, Resolved } from './resolve.ts';
 import { exitCodeOf, failureText, logFailure } from './failure.ts';
+import { keepHeapSmall } from './heap.ts';
 import type { Log } from './log.ts';
 import { Metrics } from './metrics.ts';
 import type { Schema, Settings, SettingsOf } from './settings.ts';
@@ -127,6 +128,7 @@ class Run<S extends Settings & CommonSettings> {
 
   /** Returns the exit code. Throws what goes wrong before the program has started. */
   async serve(): Promise<number> {
+    keepHeapSmall();
     // A program that waits for a peer, without an admin server, may have nothing open: Node would take it for finished.
     setInterval(() => undefined, 2 ** 30);
     const signal = firstSignal(this.#stopping, (second) => this.#log.warn({ signal: second }, 'second signal: exiting at once'));

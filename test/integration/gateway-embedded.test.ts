@@ -80,7 +80,7 @@ test('a second gateway on the same store is refused; one after a crash is not', 
   const second = await box({}, first.storeDir);
   second.gateway.start();
   assert.equal((await second.gateway.ended()).code, 1);
-  assert.match(second.gateway.output, /another nats-gateway runs its server on .*\n.*--store-dir/);
+  assert.match(second.gateway.output, /another process runs its NATS server on .*\n.*--store-dir/);
   await first.gateway.kill();
   await second.gateway.startReady();
   await second.gateway.stop();

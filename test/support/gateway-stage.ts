@@ -45,7 +45,7 @@ export async function publishFrame(
   compressFromBytes = 0,
 ): Promise<number> {
   const limits = { documentsMax: Infinity, bytesMax: Infinity, compressFromBytes, compressLevel: 1 };
-  const frame = await sealFrame(packFrames(events, limits)[0]!, limits);
+  const frame = await sealFrame([...packFrames(events, limits)][0]!, limits);
   const { tenant, index, op } = events[0]!;
   return publishBytes(link, encodeSubject({ tenant, index, operation: op }), id, frame.payload, frame.encoding);
 }

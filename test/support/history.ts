@@ -46,7 +46,9 @@ export function makeHistory(random: Random, index: string, operations: number): 
 export function scattered(random: Random, events: readonly ChangeEvent[], limits: FrameLimits) {
   const byOperation = new Map<DocumentOperation, ChangeEvent[]>();
   for (const event of events) byOperation.set(event.op, [...(byOperation.get(event.op) ?? []), event]);
-  const frames = [...byOperation].flatMap(([operation, of]) => packFrames(of, limits).map((frame) => ({ operation, frame })));
+  const frames = [...byOperation].flatMap(([operation, of]) =>
+    [...packFrames(of, limits)].map((frame) => ({ operation, frame })),
+  );
   const all = [...frames, ...frames.filter(() => random.chance(0.15))];
   for (let at = all.length - 1; at > 0; at--) {
     const other = random.between(0, at);
