@@ -24,6 +24,8 @@ export async function layOutImage(directory: string): Promise<void> {
   for (const path of ['LICENSE', 'licences', 'sbom.cdx.json'])
     cpSync(join(release, path), join(tree, documents, path), { recursive: true });
   for (const library of await librariesOf(join(release, 'bin', 'es-sync'))) {
+    // Beside the executable already.
+    if (library.startsWith(release)) continue;
     const home = join(tree, dirname(library));
     mkdirSync(home, { recursive: true });
     cpSync(realpathSync(library), join(home, basename(library)));

@@ -18,7 +18,7 @@ let system: BootedSystem;
 before(async () => {
   await command('make', ['--no-print-directory', 'release'], { cwd: root });
   system = await BootedSystem.boot(`units-${seed}`);
-  await system.run(`cp -P dist/linux-${process.arch}/* /usr/local/bin/`);
+  await system.run(`cp -RP dist/linux-${process.arch}/. /usr/local/bin/`);
   const page = readFileSync(join(root, 'docs/deploy/systemd.md'), 'utf8');
   const [installation] = page.match(/(?:^ {4}\S.*\n)+/m)!;
   await system.run(installation);

@@ -45,6 +45,8 @@ export class BootedSystem {
     booted.#release = await endsWithUs(engine, name);
     const up = async () => (await booted.run('systemctl list-jobs')).includes('No jobs running');
     await until('systemd to have booted', up, { withinMs: 60_000 });
+    // On a machine systemd does so itself, in a container it leaves it alone: without it credentials do not reach a unit.
+    await booted.run('mount --make-rshared /');
     return booted;
   }
 

@@ -70,9 +70,13 @@ export class Container {
     return container;
   }
 
+  /** Waits until it can do its work, and starts it again where it has ended, as an engine or a kubelet would: a peer may not be there yet. */
   async ready(): Promise<void> {
-    const ask = async () => (await fetch(`http://127.0.0.1:${this.#port}/health/ready`)).status === 200;
-    await until(`${this.spec.name} to be ready`, ask, { withinMs: readyWithinMs }).catch(async (error: unknown) => {
+    const ask = async () => {
+      if ((await this.#state()) === 'exited') await this.start();
+      return (await fetch(`http://127.0.0.1:${this.#port}/health/ready`)).status === 200;
+    };
+    await until(`${this.spec.name} to be ready`, ask, { withinMs: readyWithinMs, everyMs: 300 }).catch(async (error: unknown) => {
       throw new Error(`${(error as Error).message}\n${await this.logs()}`);
     });
   }
@@ -112,6 +116,10 @@ export class Container {
   async remove(): Promise<void> {
     await this.#call('rm', '--force', '--volumes', this.spec.name);
     this.#release();
+  }
+
+  async #state(): Promise<string> {
+    return (await this.#call('inspect', '--format', '{{.State.Status}}', this.spec.name)).trim();
   }
 
   #call(...args: string[]): Promise<string> {
