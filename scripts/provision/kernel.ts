@@ -43,13 +43,17 @@ async function build(stage: string, version: string): Promise<void> {
   await command('dpkg-deb', ['--extract', archive, 'package'], { cwd: stage });
   await command('tar', ['-xf', `package/usr/src/${sourcePackage}.tar.xz`], { cwd: stage });
   const source = join(stage, sourcePackage);
-  const make = (...args: string[]): Promise<string> => command('make', ['-s', ...args], { cwd: source, env: sameBytes });
+  const make = (...args: string[]): Promise<string> =>
+    command('make', ['-s', ...args], { cwd: source, env: sameBytes, timeoutMs });
   await make(`KCONFIG_ALLCONFIG=${config}`, 'allnoconfig');
   assertTaken(readFileSync(join(source, '.config'), 'utf8'));
   await make(`-j${availableParallelism()}`, 'vmlinux');
   await command('strip', ['-o', join(stage, 'home', 'vmlinux'), join(source, 'vmlinux')]);
   copyFileSync(join(source, '.config'), join(stage, 'home', 'config'));
 }
+
+/** Minutes where nothing else runs. */
+const timeoutMs = 2 * 60 * 60_000;
 
 /** What the kernel says of its own making, else different in each build. */
 const sameBytes = { KBUILD_BUILD_TIMESTAMP: '@0', KBUILD_BUILD_USER: 'es-sync', KBUILD_BUILD_HOST: 'es-sync' };
