@@ -37,7 +37,9 @@ async function candidate(): Promise<string> {
 async function build(stage: string, version: string): Promise<void> {
   if (!isEquipped() && canAptGet()) await aptGet(...buildPackages);
   if (!isEquipped()) throw missing('the tools to build a kernel are not there', hint);
-  await command('apt-get', ['download', `${sourcePackage}=${version}`], { cwd: stage });
+  await command('apt-get', ['download', `${sourcePackage}=${version}`], { cwd: stage }).catch((error: unknown) => {
+    throw missing(`apt-get could not download ${sourcePackage} ${version}`, 'apt-get update, and the same again', error);
+  });
   const archive = readdirSync(stage).find((file) => file.endsWith('.deb'));
   if (archive === undefined) throw new Error(`apt-get left no ${sourcePackage} behind`);
   await command('dpkg-deb', ['--extract', archive, 'package'], { cwd: stage });
