@@ -1,9 +1,8 @@
 import { chmodSync, cpSync, lstatSync, mkdirSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { aptGet, canAptGet, command, missing } from '../provision/command.ts';
+import { aptGet, canAptGet, command, isExecutable, missing, which } from '../provision/command.ts';
 import { temporaryDirectory } from '../servers/watchdog.ts';
 import { root } from '../release/product.ts';
-import { systemProgram } from './system-program.ts';
 
 export type RootfsParts = {
   /** The product's executable. */
@@ -58,12 +57,11 @@ async function compileInit(to: string): Promise<void> {
   });
 }
 
-/** A program of e2fsprogs, which is part of nearly every system. */
+/** A program of e2fsprogs, which is part of nearly every system, though not in every user's PATH. */
 async function ext4Tool(name: string): Promise<string> {
-  const found = systemProgram(name);
-  if (found !== undefined) return found;
-  if (canAptGet()) await aptGet('e2fsprogs');
-  const installed = systemProgram(name);
+  const find = (): string | undefined => which(name) ?? [`/usr/sbin/${name}`, `/sbin/${name}`].find(isExecutable);
+  if (find() === undefined && canAptGet()) await aptGet('e2fsprogs');
+  const installed = find();
   if (installed === undefined) throw missing(`${name} is not there`, 'install e2fsprogs (Debian: apt-get install e2fsprogs)');
   return installed;
 }
@@ -88,26 +86,26 @@ async function fill(tree: string, tools: Tools, output: string): Promise<void> {
   const entries = readdirSync(tree, { recursive: true, encoding: 'utf8' }).sort();
   const sizes = entries.map((entry) => lstatSync(join(tree, entry)).size);
   const blocks = sizes.reduce((sum, size) => sum + Math.ceil(size / blockBytes), spareBlocks);
-  const features = [
-    '-O',
-    '^has_journal,^resize_inode,^dir_index',
-    '-m',
-    '0',
-    '-b',
-    String(blockBytes),
-    '-N',
-    String(entries.length + spareInodes),
-  ];
+  const features =
+    `-t ext4 -O ^has_journal,^resize_inode,^dir_index -m 0 -b ${blockBytes} -N ${entries.length + spareInodes}`.split(' ');
   const env = { E2FSPROGS_FAKE_TIME: String(epochS) };
   rmSync(output, { force: true });
-  await command(
-    tools.mke2fs,
-    ['-q', '-t', 'ext4', '-U', uuid, '-E', `hash_seed=${uuid},root_owner=0:0`, ...features, '-d', tree, output, String(blocks)],
-    { env },
-  );
-  const fields = ['uid 0', 'gid 0', ...['atime', 'ctime', 'mtime', 'crtime'].map((time) => `${time} @${epochS}`)];
-  const orders = ['/', ...entries].flatMap((entry) => fields.map((field) => `set_inode_field "${entry}" ${field}`));
+  const names = `-U ${uuid} -E hash_seed=${uuid},root_owner=0:0`.split(' ');
+  await command(tools.mke2fs, ['-q', ...features, ...names, '-d', tree, output, String(blocks)], { env });
+  const orders = ['', ...entries].flatMap((entry) => {
+    const fields = ['uid 0', 'gid 0', modeField(join(tree, entry)), ...timeFields];
+    return fields.map((field) => `set_inode_field "/${entry}" ${field}`);
+  });
   const file = join(dirname(tree), 'owners');
   writeFileSync(file, orders.join('\n'));
   await command(tools.debugfs, ['-w', '-f', file, output], { env });
+}
+
+const timeFields = ['atime', 'ctime', 'mtime', 'crtime'].map((time) => `${time} @${epochS}`);
+
+/** Permissions whatever the builder's umask is: all may read, and what its owner may run all may run. */
+function modeField(path: string): string {
+  const { mode } = lstatSync(path);
+  const permissions = (mode & 0o100) === 0 ? 0o644 : 0o755;
+  return `mode 0${((mode & ~0o777) | permissions).toString(8)}`;
 }

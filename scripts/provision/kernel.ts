@@ -37,19 +37,25 @@ async function candidate(): Promise<string> {
 async function build(stage: string, version: string): Promise<void> {
   if (!isEquipped() && canAptGet()) await aptGet(...buildPackages);
   if (!isEquipped()) throw missing('the tools to build a kernel are not there', hint);
-  await command('apt-get', ['download', `${sourcePackage}=${version}`], { cwd: stage });
+  await command('apt-get', ['download', `${sourcePackage}=${version}`], { cwd: stage }).catch((error: unknown) => {
+    throw missing(`apt-get could not download ${sourcePackage} ${version}`, 'apt-get update, and the same again', error);
+  });
   const archive = readdirSync(stage).find((file) => file.endsWith('.deb'));
   if (archive === undefined) throw new Error(`apt-get left no ${sourcePackage} behind`);
   await command('dpkg-deb', ['--extract', archive, 'package'], { cwd: stage });
   await command('tar', ['-xf', `package/usr/src/${sourcePackage}.tar.xz`], { cwd: stage });
   const source = join(stage, sourcePackage);
-  const make = (...args: string[]): Promise<string> => command('make', ['-s', ...args], { cwd: source, env: sameBytes });
+  const make = (...args: string[]): Promise<string> =>
+    command('make', ['-s', ...args], { cwd: source, env: sameBytes, timeoutMs });
   await make(`KCONFIG_ALLCONFIG=${config}`, 'allnoconfig');
   assertTaken(readFileSync(join(source, '.config'), 'utf8'));
   await make(`-j${availableParallelism()}`, 'vmlinux');
   await command('strip', ['-o', join(stage, 'home', 'vmlinux'), join(source, 'vmlinux')]);
   copyFileSync(join(source, '.config'), join(stage, 'home', 'config'));
 }
+
+/** Minutes where nothing else runs. */
+const timeoutMs = 2 * 60 * 60_000;
 
 /** What the kernel says of its own making, else different in each build. */
 const sameBytes = { KBUILD_BUILD_TIMESTAMP: '@0', KBUILD_BUILD_USER: 'es-sync', KBUILD_BUILD_HOST: 'es-sync' };

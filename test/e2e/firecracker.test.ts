@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
+import { makeRootfs } from '../../scripts/firecracker/rootfs.ts';
 import { command } from '../../scripts/provision/command.ts';
 import { temporaryDirectory } from '../../scripts/servers.ts';
 import { type Microvm, startMicrovm } from '../../scripts/servers/microvm.ts';
@@ -42,6 +43,17 @@ async function metric(vm: Microvm, name: string): Promise<number> {
 before(async () => {
   const [program = '', ...args] = guided('make ').split(' ');
   await command(program, args, { cwd: root });
+});
+
+test('the root drive is a sound file system without a shell, and the same bytes when it is built again', async () => {
+  const [built, again] = [join(imageDir, 'rootfs.ext4'), join(temporaryDirectory('rootfs'), 'again.ext4')];
+  const programs = join(root, 'dist', `linux-${process.arch}`);
+  await makeRootfs({ executable: join(programs, 'es-sync'), natsServer: join(programs, 'nats-server'), output: again });
+  assert.equal(Buffer.compare(readFileSync(built), readFileSync(again)), 0);
+  await command('e2fsck', ['-fn', built], { env: inSbin });
+  const listed = await command('debugfs', ['-R', 'ls -p /usr/bin', built], { env: inSbin });
+  const files = [...listed.matchAll(/^\/\d+\/1[02]\d+\/0\/0\/([^/]+)\//gm)].map(([, name]) => name);
+  assert.deepEqual(files, ['es-sync', 'nats-gateway', 'nats-server']);
 });
 
 test('128 MB: a sync goes through it, loses nothing by a power cut, and Ctrl-Alt-Del ends it cleanly', async (t) => {
