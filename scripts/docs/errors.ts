@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { argumentsAt, legible, literalsOf } from './calls.ts';
 
 /** Where an error is made: a code in capitals first, then its message. */
-const made = /\b(?:(?:Gateway|Elastic|Usage)Error\(\s*'[A-Z_0-9]+'|[\w.#]+\(\s*'[A-Z]+(?:_[A-Z0-9]+)+'),/g;
+const made = /\b(?:\w+Error\(\s*'[A-Z_0-9]+'|[\w.#]+\(\s*'[A-Z]+(?:_[A-Z0-9]+)+'),/g;
 
 type Made = { code: string; messages: string[]; hints: string[] };
 
