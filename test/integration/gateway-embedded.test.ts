@@ -106,7 +106,7 @@ test('without a binary it says how to get one, with a port in use what to do', a
   gateway.start();
   process.env['PATH'] = path;
   assert.equal((await gateway.ended()).code, 1);
-  assert.match(gateway.output, /no nats-server at \/nowhere\/nats-server nor on PATH\n.*--nats-binary/);
+  assert.match(gateway.output, /no nats-server at \/nowhere\/nats-server, beside this program, nor on PATH\n.*--nats-binary/);
   const one = await box(t);
   await one.gateway.startReady();
   const two = await box(t, { 'nats-listen': one.url.slice('nats://'.length) });
