@@ -56,12 +56,18 @@ async function furnished(directory: string): Promise<string> {
   return directory;
 }
 
+/** What the archive for systems with glibc is made of, and the container image. */
+export async function makeReleaseTree(): Promise<string> {
+  const own = [nodeComponent(await nodeHome(NODE_VERSION), NODE_VERSION), libatomicComponent(await install(libatomicRecipe))];
+  const programs = await makeRelease();
+  return makeTree({ platform, programs, components: await componentsWith(own), time: await releaseTime() });
+}
+
 /** The directories that the archives are made of. */
 export async function makeTrees(): Promise<string[]> {
-  const time = await releaseTime();
-  const own = [nodeComponent(await nodeHome(NODE_VERSION), NODE_VERSION), libatomicComponent(await install(libatomicRecipe))];
-  const trees = [makeTree({ platform, programs: await makeRelease(), components: await componentsWith(own), time })];
+  const trees = [await makeReleaseTree()];
   if (process.arch !== 'x64') return trees;
+  const time = await releaseTime();
   const home = await install(nodeMuslRecipe);
   const parts = [nodeComponent(home, NODE_MUSL_VERSION), ...muslComponents(home)];
   const programs = await makeMusl();

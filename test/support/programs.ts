@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { killAtEnd, spareAtEnd } from '../../scripts/servers/watchdog.ts';
 import { Hopeless, until } from './until.ts';
 
-export type ProgramName = 'es-watcher' | 'es-writer' | 'nats-gateway' | 'es-sync';
+export type ProgramName = 'es-watcher' | 'es-writer' | 'nats-gateway' | 'nats3' | 'es-sync';
 export type LogLine = { level: string; msg: string; code?: string; [key: string]: unknown };
 export type ProgramOptions = {
   flags: readonly string[];
@@ -48,7 +48,8 @@ export class Program {
     if (this.isRunning()) throw new Error(`${this.name} runs already`);
     const own = fileURLToPath(new URL(`../../bin/${this.name}`, import.meta.url));
     const { launcher = [], executable = own, command = [], flags } = this.#options;
-    const words = [...launcher, executable, ...command, '--admin-listen', '127.0.0.1:0', ...flags, ...extraFlags];
+    const listen = this.name === 'nats3' ? ['server', '--listen', '127.0.0.1:0'] : ['--admin-listen', '127.0.0.1:0'];
+    const words = [...launcher, executable, ...command, ...listen, ...flags, ...extraFlags];
     // A process group of its own, so that it ends with the test however that ends.
     const child = spawn(words[0]!, words.slice(1), {
       detached: true,
@@ -148,9 +149,7 @@ export class Program {
   async metric(name: string): Promise<number> {
     const { body } = await this.get('/metrics');
     const prefixes = this.name === 'es-sync' ? 'es_(?:sync|watcher|writer)' : this.name.replace('-', '_');
-    const wanted = new RegExp(`^${prefixes}_${name}(?:\\{[^\\n]*\\})? (\\S+)$`, 'gm');
-    const values = [...body.matchAll(wanted)].map(([, value]) => Number(value));
-    return values.reduce((sum, value) => sum + value, 0);
+    return sumOfMetric(body, `${prefixes}_${name}`);
   }
 
   /** Most memory that any run has held, in bytes, as far as it was looked at: call before it ends. Linux only, else 0. */
@@ -186,6 +185,12 @@ export class Program {
     if (parsed.msg === 'admin server listens') this.#address = String(parsed['address']);
     if (parsed.level === 'error' || parsed.level === 'fatal') this.complaints.push(parsed);
   }
+}
+
+/** Of all series of a metric, named by a regular expression, in what `/metrics` answers; 0 of none. */
+export function sumOfMetric(text: string, name: string): number {
+  const values = [...text.matchAll(new RegExp(`^${name}(?:\\{[^\\n]*\\})? (\\S+)$`, 'gm'))].map(([, value]) => Number(value));
+  return values.reduce((sum, value) => sum + value, 0);
 }
 
 function parseLine(line: string): LogLine | undefined {
