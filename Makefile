@@ -2,7 +2,7 @@
 NODE := scripts/node.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer run-gateway-embedded clean build release musl dist tarball release-check firecracker-rootfs firecracker-kernel
+.PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer run-gateway-embedded run-nats3 clean build release musl dist tarball release-check docker-build docker-push firecracker-rootfs firecracker-kernel
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-28s %s\n", $$1, $$2 }'
@@ -38,6 +38,12 @@ tarball: setup ## make the archives and the npm package, the same bytes each tim
 release-check: setup ## build a release and look at all of it (ARGS="--unreleased --twice")
 	@$(NODE) scripts/release.ts check $(ARGS)
 
+docker-build: setup ## build the container image es-sync-gateway:VERSION (IMAGE=..., VERSION=..., LOCAL=1 builds what goes in on this machine)
+	@IMAGE='$(IMAGE)' VERSION='$(VERSION)' LOCAL='$(LOCAL)' $(NODE) scripts/docker.ts build
+
+docker-push: setup ## push it to the registry that its name begins with, for amd64 and arm64 (TO=oci:DIRECTORY)
+	@IMAGE='$(IMAGE)' VERSION='$(VERSION)' TO='$(TO)' $(NODE) scripts/docker.ts push
+
 firecracker-rootfs: release ## make the root drive of a microVM with nats-gateway --embedded, dist/firecracker/rootfs.ext4
 	@$(NODE) scripts/firecracker.ts rootfs
 
@@ -72,6 +78,9 @@ run-writer: setup ## run es-writer against that stack (ARGS=...)
 
 run-gateway-embedded: setup ## run nats-gateway with a NATS server of its own, on 127.0.0.1:4222 (ARGS="--exclude-patterns 'secret-*'")
 	@settings=$$($(NODE) scripts/dev.ts env gateway) && eval "$$settings" && exec bin/nats-gateway --embedded $(ARGS)
+
+run-nats3: setup ## run nats3 with a NATS and an S3 server of its own, on ports 4222, 7070 and 8080 (ARGS="--log-level debug")
+	@$(NODE) examples/stack.ts $(ARGS)
 
 clean: ## stop that stack and remove its data; installed servers stay
 	@$(NODE) scripts/dev.ts clean

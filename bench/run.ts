@@ -13,7 +13,7 @@ import { openEngines, startEngines, type EnginePair, type Engines } from './stac
  * `run.ts [--quick [--write]] [NAME ...]`: runs benchmarks, each in a process of its own, prints the goals with a mark, and writes docs/benchmarks.md
  * with its plots. With `--quick` they are fewer and small, and nothing is written unless `--write` asks for it. Exit code 1 when a goal that is enforced is missed.
  */
-const quickNames = ['spans', 'checkpoint', 'halves', 'backfill', 'latency', 'start'];
+const quickNames = ['spans', 'archive', 'checkpoint', 'halves', 'backfill', 'latency', 'start'];
 const names = [...quickNames, 'adaptive', 'deletes', 'idle', 'recovery', 'gateway', 'artefacts', 'firecracker'];
 
 const docs = resolve(import.meta.dirname, '..', 'docs');

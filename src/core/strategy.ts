@@ -93,3 +93,42 @@ export type ChangeBatch = {
 export interface ChangeSource extends AsyncIterable<ChangeBatch> {
   stop(): Promise<void>;
 }
+
+/** What a listing tells about an object. */
+export type StoredObject = {
+  key: string;
+  bytes: number;
+  etag: string;
+  /** In ms since 1970, by the store's clock. */
+  modifiedAt: number;
+};
+
+export type PutOptions = {
+  contentType?: string;
+  /** Overwrites an object of that key. Default: it is left as it is, and the answer is `exists`. */
+  replace?: boolean;
+  signal?: AbortSignal | undefined;
+};
+
+export type PutOutcome = { is: 'stored'; etag: string } | { is: 'exists' };
+
+/** Both ends included, counted from 0. */
+export type ByteRange = { from: number; to: number };
+
+/** One bucket of an object storage. Failures are `GatewayError`s; what can pass by itself or be set right from outside is transient. */
+export interface ObjectStore {
+  /** For messages: names the bucket. */
+  readonly name: string;
+  /** Resolves once the object is durable. Sent with a checksum of its content, which the store verifies. */
+  put(key: string, body: Uint8Array, options?: PutOptions): Promise<PutOutcome>;
+  /** Undefined: no such object. A range that goes beyond the end gives what there is. */
+  get(key: string, range?: ByteRange, signal?: AbortSignal): Promise<Buffer | undefined>;
+  head(key: string, signal?: AbortSignal): Promise<StoredObject | undefined>;
+  /** In order of the keys' UTF-8 bytes, `after` itself left out. */
+  list(prefix: string, after?: string, signal?: AbortSignal): AsyncIterable<StoredObject>;
+  /** Keys that are not there are passed over. */
+  remove(keys: readonly string[], signal?: AbortSignal): Promise<void>;
+  /** `exists`: is the bucket there? `create`: makes it where it is not; true when it was made. */
+  bucket(action: 'exists' | 'create', signal?: AbortSignal): Promise<boolean>;
+  close(): Promise<void>;
+}

@@ -1,6 +1,7 @@
 import { commonSettings } from '../service/common-settings.ts';
 import { elasticRule, elasticSettings } from '../service/elastic-settings.ts';
 import { bytes, listen, listOf, oneOf, path, secret, text, url } from '../service/kinds.ts';
+import { renameRule } from '../service/rename-rule.ts';
 import { defineSettings, group, setting, type Setting, type Settings, type SettingsOf } from '../service/settings.ts';
 
 type Side = 'source' | 'target';
@@ -49,8 +50,8 @@ export const syncSettings = {
           help: 'Index patterns, comma-separated; one that begins with - excludes. System and hidden indices only when named.',
           default: '*',
         }),
-        rename: setting(listOf(text('FROM=TO')), {
-          help: 'Index names at the target, as for es-writer.',
+        rename: setting(listOf(renameRule()), {
+          help: 'Index names at the target, FROM=TO, comma-separated; each * in FROM is $1, $2 … in TO; the first that fits is taken.',
           default: '',
         }),
         dataDir: setting(path(), {

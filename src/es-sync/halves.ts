@@ -23,7 +23,11 @@ export async function halvesOf(settings: SyncSettings, meeting: Meeting): Promis
     indexPatterns: settings.indexPatterns.join(','),
     checkpointPath: join(settings.dataDir, 'checkpoint'),
   };
-  const writer = { ...shared, ...sideOf('target', settings), rename: settings.rename.join(',') };
+  const writer = {
+    ...shared,
+    ...sideOf('target', settings),
+    rename: settings.rename.map(({ from, to }) => `${from}=${to}`).join(','),
+  };
   // Together they end within the drain of the whole: the watcher gives up at once what is not published.
   const drainTimeout = String(Math.ceil(settings.drainTimeout * 0.6));
   return {

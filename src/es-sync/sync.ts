@@ -26,7 +26,7 @@ export class Sync {
     try {
       const meeting = { natsUrl: nats.url, natsToken: token };
       const halves = await halvesOf(settings, meeting);
-      await nats.start();
+      await nats.start(stopping);
       await nats.firstReady(answers(meeting.natsUrl, token, stopping));
       const watcher = await Watcher.open(halves.watcher, log.child({ half: 'es-watcher' }), metrics.of('es-watcher'));
       const opening = EsWriter.open(halves.writer, log.child({ half: 'es-writer' }), metrics.of('es-writer'));

@@ -1,7 +1,7 @@
 import { runProgram } from '../service/run.ts';
 import { writerSettings } from './config.ts';
 
-// Not awaited: the executable is a CommonJS bundle, which has no top-level await. runProgram() rejects never.
+// Not awaited, as the executable is a CommonJS bundle, which has no top-level await; it never rejects.
 void runProgram({
   schema: writerSettings,
   async start(settings, frame) {

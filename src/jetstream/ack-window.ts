@@ -38,6 +38,7 @@ export class AckWindow {
   #token = 0;
   #cancelTick: (() => void) | undefined;
   #ended: GatewayError | undefined;
+  #idle: PromiseWithResolvers<void> | undefined;
 
   constructor(link: NatsLink, clock: Clock) {
     this.#link = link;
@@ -74,12 +75,20 @@ export class AckWindow {
     pending?.reject(lost('the message was delivered again'));
   }
 
+  /** Resolves when nothing waits for confirmation. */
+  idle(): Promise<void> {
+    if (this.#pending.size === 0) return Promise.resolve();
+    this.#idle ??= Promise.withResolvers();
+    return this.#idle.promise;
+  }
+
   /** The consumer is gone, and with it the deliveries that wait for confirmation. */
   forget(why: string): void {
     const error = lost(why);
     for (const pending of this.#pending.values()) pending.reject(error);
     this.#pending.clear();
     this.#tokens.clear();
+    this.#tellIdle();
   }
 
   close(error: GatewayError = lost('the source is closed')): void {
@@ -96,7 +105,14 @@ export class AckWindow {
     if (pending === undefined) return undefined;
     this.#pending.delete(token);
     if (this.#tokens.get(pending.sequence) === token) this.#tokens.delete(pending.sequence);
+    this.#tellIdle();
     return pending;
+  }
+
+  #tellIdle(): void {
+    if (this.#pending.size > 0) return;
+    this.#idle?.resolve();
+    this.#idle = undefined;
   }
 
   #send(token: number, pending: Pending): void {

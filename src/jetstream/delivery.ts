@@ -3,21 +3,61 @@ import type { Delivery, Message } from '../core/strategy.ts';
 import { headerMap } from './headers.ts';
 
 /** What the reply subject of a delivered message tells. */
-export type Origin = { sequence: number; timestamp: number; deliveries: number };
+export type Origin = {
+  sequence: number;
+  /** Whole ms since 1970, and the ns within that ms. */
+  timestamp: number;
+  nanos: number;
+  deliveries: number;
+  /** Counts deliveries of the consumer, repeated ones included: without gaps. */
+  consumerSequence: number;
+  /** Messages that the consumer has yet to deliver after this one. */
+  pending: number;
+};
+
+const prefix = Buffer.from('$JS.ACK.');
+const dot = 0x2e;
+const zero = 0x30;
+/** Digits of the time that are ns within a ms. */
+const nanoDigits = 6;
+const dots = new Int32Array(16);
 
 /**
  * Reads `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time in ns>.<pending>`, or the newer form with
- * `<domain>.<account hash>` before the stream (ADR-15). Undefined: not a delivery, but a status message.
+ * `<domain>.<account hash>` before the stream (ADR-15). Undefined: not a delivery, but a status message. Every message passes here, so
+ * the bytes are read as they are.
  */
-export function readOrigin(reply: string): Origin | undefined {
-  if (!reply.startsWith('$JS.ACK.')) return undefined;
-  const tokens = reply.split('.');
-  const at = tokens.length === 9 ? 4 : tokens.length >= 11 ? 6 : -1;
-  if (at < 0) return undefined;
-  const deliveries = Number(tokens[at]);
-  const sequence = Number(tokens[at + 1]);
-  const timestamp = Number(tokens[at + 3]?.slice(0, -6));
-  return Number.isNaN(deliveries + sequence + timestamp) ? undefined : { sequence, timestamp, deliveries };
+export function readOrigin(reply: Uint8Array): Origin | undefined {
+  if (reply.length < prefix.length) return undefined;
+  for (let at = 0; at < prefix.length; at++) if (reply[at] !== prefix[at]) return undefined;
+  let count = 0;
+  for (let at = 0; at < reply.length && count < dots.length; at++) if (reply[at] === dot) dots[count++] = at;
+  const first = count === 8 ? 4 : count >= 10 ? 6 : -1;
+  if (first < 0) return undefined;
+  const end = (token: number): number => (token < count ? dots[token]! : reply.length);
+  const token = (at: number): number => digits(reply, dots[at - 1]! + 1, end(at));
+  const timeFrom = dots[first + 2]! + 1;
+  const nanosFrom = end(first + 3) - nanoDigits;
+  const origin = {
+    deliveries: token(first),
+    sequence: token(first + 1),
+    consumerSequence: token(first + 2),
+    timestamp: digits(reply, timeFrom, nanosFrom),
+    nanos: digits(reply, nanosFrom, nanosFrom + nanoDigits),
+    pending: token(first + 4),
+  };
+  return Number.isNaN(origin.deliveries + origin.sequence + origin.timestamp) ? undefined : origin;
+}
+
+function digits(bytes: Uint8Array, from: number, to: number): number {
+  if (from >= to) return NaN;
+  let value = 0;
+  for (let at = from; at < to; at++) {
+    const digit = bytes[at]! - zero;
+    if (digit < 0 || digit > 9) return NaN;
+    value = value * 10 + digit;
+  }
+  return value;
 }
 
 /** A message as the client library received it; headers are decoded when they are asked for. */

@@ -6,7 +6,13 @@ export type { Undeliverable } from './dead-letter.ts';
 export { DeadLetters } from './dead-letters.ts';
 export { bucketName, openDocuments, readDocuments, type DocumentReader, type Documents } from './documents.ts';
 export { natsFailure } from './failures.ts';
+export { Chain, type ChainMessage } from './chain.ts';
+export { firstSequence } from './api.ts';
 export { natsSettingsOf } from './from-settings.ts';
+export { KeyValue, type Entry } from './key-value.ts';
+export { ensureOrderedConsumer } from './ordered-consumer.ts';
+export { openOrderedSource, type Mark, type OrderedSource } from './ordered-source.ts';
+export { replayableLines, replayHeader } from './replay-headers.ts';
 export { scanSubject, type Scanned } from './later-deletes.ts';
 export { MemoryStream } from './memory.ts';
 export { openSink } from './sink.ts';
@@ -20,9 +26,12 @@ export {
   ensureChangeStream,
   ensureDeadLetterStream,
   ensureOutputStream,
+  ensureReplayStream,
   examineStream,
+  findStream,
   rawStreamOf,
   streamIdentity,
   type StreamIdentity,
   type StreamSettings,
 } from './streams.ts';
+export type { WireMessage } from './wire.ts';

@@ -1,9 +1,9 @@
 import { GatewayError } from '../core/errors.ts';
+import { covers } from '../core/subject.ts';
 import type { Clock } from './clock.ts';
 import type { NatsLink } from './connect.ts';
 import { streamMissing, tooLarge } from './publish-verdict.ts';
 import { findStream } from './streams.ts';
-import { covers } from './subjects.ts';
 
 const everyMs = 500;
 /** A stream is missing when it was not found this often: a cluster that is still gathering may not know it yet. */

@@ -1,8 +1,8 @@
 import { GatewayError } from '../core/errors.ts';
 import type { Delivery, Message, MessageSink, MessageSource, OutgoingMessage, Stored } from '../core/strategy.ts';
+import { covers } from '../core/subject.ts';
 import { systemClock, type Clock } from './clock.ts';
 import { header } from './headers.ts';
-import { covers } from './subjects.ts';
 
 export type MemoryStreamSettings = {
   name?: string;

@@ -3,6 +3,7 @@ import type { Clock } from './clock.ts';
 import type { NatsLink } from './connect.ts';
 import { header } from './headers.ts';
 import { readOrigin, type Origin } from './delivery.ts';
+import { replyBytes } from './wire.ts';
 
 export type PullEvents = {
   onMessage(received: Msg, origin: Origin, bytes: number): void;
@@ -92,7 +93,7 @@ export class Pull {
 
   #received(received: Msg): void {
     this.#heardAt = this.#clock.now();
-    const reply = received.reply ?? '';
+    const reply = replyBytes(received);
     const origin = readOrigin(reply);
     if (origin === undefined) {
       this.#status(received);
@@ -122,7 +123,7 @@ export class Pull {
 }
 
 /** The library's message knows its size with headers but does not declare it. */
-function sizeOf(received: Msg, reply: string): number {
+function sizeOf(received: Msg, reply: Uint8Array): number {
   const measured = (received as Msg & { size?: () => number }).size?.();
   return measured ?? received.subject.length + reply.length + received.data.length;
 }

@@ -1,6 +1,6 @@
 import { DiscardPolicy, RetentionPolicy, type StreamConfig, type StreamInfo } from '@nats-io/jetstream';
 import { GatewayError } from '../core/errors.ts';
-import { covers } from './subjects.ts';
+import { covers } from '../core/subject.ts';
 
 const unlimited = (limit: number | undefined): boolean => limit === undefined || limit <= 0;
 

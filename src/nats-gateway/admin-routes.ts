@@ -1,6 +1,6 @@
-import { timingSafeEqual, createHash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { describeError, GatewayError } from '../core/errors.ts';
+import { carriesToken } from '../service/bearer.ts';
 import { openApi } from './openapi.ts';
 import type { ReloadReport } from './reload.ts';
 
@@ -61,8 +61,7 @@ function fail(reply: FastifyReply, status: number, error: unknown): FastifyReply
 /** Undefined when the request may be served. */
 function refused(request: FastifyRequest, token: string | undefined): GatewayError | undefined {
   if (token !== undefined) {
-    const given = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? '';
-    if (timingSafeEqual(digest(given), digest(token))) return undefined;
+    if (carriesToken(request, token)) return undefined;
     return new GatewayError('ADMIN_UNAUTHORISED', 'the admin token is missing or wrong', {
       hint: 'send it as Authorization: Bearer TOKEN (--admin-token, ADMIN_TOKEN, ADMIN_TOKEN_FILE)',
     });
@@ -73,10 +72,6 @@ function refused(request: FastifyRequest, token: string | undefined): GatewayErr
   return new GatewayError('ADMIN_REMOTE', 'without an admin token changes are accepted from this machine only', {
     hint: 'set --admin-token (ADMIN_TOKEN, ADMIN_TOKEN_FILE) and send it as Authorization: Bearer TOKEN',
   });
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
 }
 
 function isLoopback(address: string): boolean {

@@ -12,7 +12,10 @@ const restart = { minMs: 200, maxMs: 10_000 };
 /** A server that has run for so long starts the count of failures anew. */
 const steadyAfterMs = 30_000;
 const stopWithinMs = 10_000;
+const readyWithinMs = 5_000;
 const linesKept = 20;
+/** The last line of the server's start. */
+const readyLine = 'Server is ready';
 
 /**
  * Runs the server and ends it when our end of the pipe on its input closes, which happens however the gateway ends, SIGKILL included. The
@@ -52,6 +55,7 @@ export class EmbeddedServer {
   readonly #lock: StoreLock;
   readonly #stopping = new AbortController();
   readonly #lines: string[] = [];
+  #ready = Promise.withResolvers<void>();
   #child: ChildProcess | undefined;
   #ended: Promise<string> = Promise.resolve('');
   #watching: Promise<void> = Promise.resolve();
@@ -95,8 +99,8 @@ export class EmbeddedServer {
     }
   }
 
-  /** Starts it for good. Throws NATS_LISTEN_FAILED where another program has its address: clients would be taken for ours there. */
-  async start(): Promise<void> {
+  /** Starts it for good, and waits until it takes clients. Throws NATS_LISTEN_FAILED where another program has its address: clients would be taken for ours there. */
+  async start(stopping: AbortSignal): Promise<void> {
     const { host, port } = this.#settings.listen;
     await bind(host, port).catch((cause: unknown) => {
       throw new GatewayError(
@@ -108,8 +112,11 @@ export class EmbeddedServer {
         },
       );
     });
+    this.#ready = Promise.withResolvers();
     this.#spawn(this.#settings);
     this.#watching = this.#watch();
+    // Where it ends or takes long, whoever connects to it waits and tells.
+    await Promise.race([this.#ready.promise, this.#ended, pause(readyWithinMs, stopping)]);
   }
 
   /** Where the gateway itself reaches it. */
@@ -189,6 +196,7 @@ export class EmbeddedServer {
     if (line.trim() === '') return;
     this.#lines.push(read?.text ?? line);
     if (this.#lines.length > linesKept) this.#lines.shift();
+    if (read?.text === readyLine) this.#ready.resolve();
     // The server's banner and addresses are nothing that an operator of the gateway waits for.
     const level = read === undefined || read.level === 'info' ? 'debug' : read.level === 'fatal' ? 'error' : read.level;
     this.#log[level](read?.text ?? line);

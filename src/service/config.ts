@@ -1,6 +1,7 @@
+import { existsSync } from 'node:fs';
 import { readFlags } from './flags.ts';
 import { resolve, type Environment, type Resolved } from './resolve.ts';
-import { variableOf, type Schema, type Settings } from './settings.ts';
+import type { Schema, Settings } from './settings.ts';
 
 /** What a command line asks for: text on stdout, or a run with these settings. */
 export type Invocation<S extends Settings> = { is: 'text'; text: string } | ({ is: 'run' } & Resolved<S>);
@@ -18,12 +19,24 @@ export async function readInvocation<S extends Settings>(
   const { given, show } = readFlags(argv, schema.settings);
   if (show === 'help') return { is: 'text', text: (await import('./help.ts')).helpText(schema as Schema, version) };
   if (show === 'version') return { is: 'text', text: `${schema.program} ${version}\n` };
-  const path = given.get('config')?.at(-1) ?? (environment[variableOf('config')] || undefined);
+  const path = given.get('config')?.at(-1) ?? (environment['CONFIG'] || undefined) ?? standing(schema.configFile);
   const file =
     path === undefined
       ? undefined
       : { path, given: await (await import('./file.ts')).readSettingsFile(path, schema.program, schema.settings) };
-  const resolved = resolve(schema, { flags: given, environment, file });
+  const resolved = resolve(given.has('probe') ? probed(schema) : schema, { flags: given, environment, file });
   if (show === 'print-config') return { is: 'text', text: (await import('./print.ts')).printConfig(schema, resolved) };
   return { is: 'run', ...resolved };
+}
+
+/** A probe needs to know where to ask: whether everything else is right is for the program that runs. */
+function probed<S extends Settings>(schema: Schema<S>): Schema<S> {
+  const wanted = Object.entries(schema.settings).filter(
+    ([name]) => name === 'probe' || name === 'adminListen' || name === 'listen',
+  );
+  return { ...schema, settings: Object.fromEntries(wanted) as unknown as S, rules: [] };
+}
+
+function standing(path: string | undefined): string | undefined {
+  return path !== undefined && existsSync(path) ? path : undefined;
 }

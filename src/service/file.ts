@@ -2,24 +2,29 @@ import { readFileSync } from 'node:fs';
 import { UsageError } from '../core/errors.ts';
 import type { Given } from './kinds.ts';
 import { inFile, keyOf, type Settings } from './settings.ts';
+import { natsSettings } from './nats-settings.ts';
 import { didYouMean } from './suggest.ts';
 
 /** The sections a file may have: a program passes over those of the others. */
 export const PROGRAMS = ['es-watcher', 'nats-gateway', 'es-writer', 'nats3', 'es-sync'] as const;
 
+/** Passed over at the top level by a program that has no such setting: nats-gateway and es-sync reach their servers by settings of their own. */
+const natsKeys: ReadonlySet<string> = new Set(Object.keys(natsSettings).map(keyOf));
+
 type Mapping = Record<string, Given>;
 
 /**
- * Reads a YAML file: common settings at the top level, a program's own in the section of its name. Returns what is given by
- * setting name. The YAML reader is loaded only here, as it takes 25 ms. Throws UsageError.
+ * Reads a YAML file, or TOML where its name ends so: common settings at the top level, a program's own in the section of its name. Returns
+ * what is given by setting name. The readers are loaded only here, as they take their time. Throws UsageError.
  */
 export async function readSettingsFile(file: string, program: string, settings: Settings): Promise<Map<string, Given>> {
-  const root = await parse(file);
+  const root = file.endsWith('.toml') ? await parseToml(file) : await parse(file);
   const names = new Map(Object.entries(settings).flatMap(([name, each]) => (inFile(each) ? [[keyOf(name), name] as const] : [])));
   const common = new Set([...names].filter(([, name]) => settings[name]?.common === true).map(([key]) => key));
   const given = new Map<string, Given>();
   for (const [key, value] of Object.entries(root)) {
     if ((PROGRAMS as readonly string[]).includes(key) || key === program) continue;
+    if (natsKeys.has(key) && !names.has(key)) continue;
     if (!common.has(key)) throw misplaced(file, key, program, names, common);
     given.set(names.get(key)!, value);
   }
@@ -46,6 +51,25 @@ async function parse(file: string): Promise<Mapping> {
   if (!isMapping(root))
     throw new UsageError('CONFIG_FILE_INVALID', `${file} is not a mapping of settings`, 'write lines such as log-level: info');
   return root;
+}
+
+async function parseToml(file: string): Promise<Mapping> {
+  const { parse: parseText, TomlError } = await import('smol-toml');
+  try {
+    return asGiven(parseText(readText(file))) as Mapping;
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    // The first line says what is wrong; those after it quote the file, which may hold a password.
+    const what = error.message.split('\n')[0]!.replace(/^Invalid TOML document: /, '');
+    throw new UsageError('CONFIG_FILE_INVALID', `${file}:${error.line}:${error.column} is not valid TOML: ${what}`);
+  }
+}
+
+/** TOML has types; kinds read text. */
+function asGiven(value: unknown): Given {
+  if (Array.isArray(value)) return value.map(asGiven);
+  if (typeof value !== 'object' || value === null || value instanceof Date) return String(value);
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, asGiven(each)]));
 }
 
 function readText(file: string): string {

@@ -42,7 +42,7 @@ function flagOf(name: string, each: Setting<unknown>): string {
 }
 
 function facts(name: string, each: Setting<unknown>): string {
-  const variable = variableOf(name);
+  const variable = variableOf(name, each);
   const parts = !inEnvironment(each) ? [] : [each.kind.secret === true ? `${variable} or ${variable}_FILE` : variable];
   if (each.default !== undefined && each.default !== '' && inEnvironment(each)) parts.push(`default ${each.default}`);
   return parts.length === 0 ? '' : `[${parts.join(', ')}]`;

@@ -18,7 +18,8 @@ type Unit =
   | 'messages'
   | 'indices'
   | 'shards'
-  | 'requests';
+  | 'requests'
+  | 'jobs';
 
 /** From 1 ms to 30 s: a poll of an idle shard up to a bulk request on a struggling cluster. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];

@@ -60,7 +60,7 @@ type Found = { given: Given; origin: string };
 function find(name: string, each: Setting<unknown>, { flags, environment, file }: Layers): Found | undefined {
   const flag = flags.get(name);
   if (flag !== undefined) return { given: each.kind.many === true ? flag.join(',') : flag.at(-1)!, origin: `--${keyOf(name)}` };
-  const fromVariable = inEnvironment(each) ? findVariable(variableOf(name), each, environment) : undefined;
+  const fromVariable = inEnvironment(each) ? findVariable(variableOf(name, each), each, environment) : undefined;
   if (fromVariable !== undefined) return fromVariable;
   const given = file?.given.get(name);
   if (file !== undefined && given !== undefined) return { given, origin: file.path };
@@ -95,7 +95,7 @@ function wrongValue(name: string, each: Setting<unknown>, { given, origin }: Fou
   const source = origin === flag ? '' : ` from ${origin}`;
   const names = [
     flag,
-    ...(inEnvironment(each) ? [variableOf(name)] : []),
+    ...(inEnvironment(each) ? [variableOf(name, each)] : []),
     ...(inFile(each) ? [`${keyOf(name)}: in the file`] : []),
   ].join(', ');
   return `${keyOf(name)} takes ${wrong}; given was "${value}"${source} (set by ${names})`;

@@ -2,11 +2,12 @@ import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { GatewayError } from '../core/errors.ts';
 import type { Probes } from './admin.ts';
-import type { commonSettings } from './common-settings.ts';
+import type { commonSettings, programSettings } from './common-settings.ts';
 import { readInvocation } from './config.ts';
 import type { Origin, Resolved } from './resolve.ts';
 import { exitCodeOf, failureText, logFailure } from './failure.ts';
 import { keepHeapSmall } from './heap.ts';
+import type { ListenAddress } from './kinds.ts';
 import type { Log } from './log.ts';
 import { Metrics } from './metrics.ts';
 import type { Schema, Settings, SettingsOf } from './settings.ts';
@@ -37,9 +38,15 @@ export type Running = {
 
 export type CheckReport = { ok: boolean; lines: readonly string[] };
 
-type CommonSettings = ReturnType<typeof commonSettings>;
+type AdminListen = Pick<ReturnType<typeof commonSettings>, 'adminListen'>;
+/** `listen` is the admin server's address in a program that is an HTTP server before all. */
+type CommonSettings = typeof programSettings & (AdminListen | { listen: AdminListen['adminListen'] });
 /** `adminDisabled` is another way to say that `adminListen` is off, for a program that has it. */
-type CommonValues = SettingsOf<CommonSettings> & { adminDisabled?: boolean };
+type CommonValues = SettingsOf<typeof programSettings> & {
+  adminListen?: ListenAddress;
+  listen?: ListenAddress;
+  adminDisabled?: boolean;
+};
 
 export type Program<S extends Settings & CommonSettings> = {
   schema: Schema<S>;
@@ -52,19 +59,29 @@ export type Program<S extends Settings & CommonSettings> = {
 };
 
 /** Runs a program from command line to exit code: 0 done or drained, 1 failed, 2 wrong usage, 128 + n at a second signal. */
-export async function runProgram<S extends Settings & CommonSettings>(program: Program<S>): Promise<void> {
+export async function runProgram<S extends Settings & CommonSettings>(
+  program: Program<S>,
+  argv: readonly string[] = process.argv.slice(2),
+): Promise<void> {
   const name = program.schema.program;
   let secrets: readonly string[] = [];
   let log: Log | undefined;
   try {
     const version = productVersion();
-    const invocation = await readInvocation(program.schema, process.argv.slice(2), process.env, version);
+    const invocation = await readInvocation(program.schema, argv, process.env, version);
     if (invocation.is === 'text') {
       process.stdout.write(invocation.text);
       return;
     }
     secrets = invocation.secrets;
     const common = invocation.values as unknown as CommonValues;
+    if (common.probe !== undefined) {
+      const { probe } = await import('./probe.ts');
+      const { ok, answer } = await probe(common.probe, common.listen ?? common.adminListen ?? 'off');
+      process.stdout.write(`${answer}\n`);
+      process.exitCode = ok ? 0 : 1;
+      return;
+    }
     const checking = common.check && program.check !== undefined;
     const { createLog } = await import('./log.ts');
     const made = await createLog({
@@ -172,8 +189,8 @@ class Run<S extends Settings & CommonSettings> {
 
   /** Beside the start, whose first connections are under way by now: loading the HTTP server fills the wait for their answers. */
   async #startAdmin(): Promise<void> {
-    const listen = this.#common.adminListen;
-    if (listen === 'off' || this.#common.adminDisabled === true) return;
+    const listen = this.#common.listen ?? this.#common.adminListen;
+    if (listen === undefined || listen === 'off' || this.#common.adminDisabled === true) return;
     await turn();
     const { startAdmin } = await import('./admin.ts');
     const probes: Probes = {

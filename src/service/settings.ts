@@ -8,6 +8,8 @@ export type SettingOptions = {
   default?: string;
   /** May stand at the top level of the file, for every program that reads it. */
   common?: true;
+  /** Name in the environment, where another one than the flag's is customary. */
+  variable?: string;
   /** Where else than on the command line it may stand; everywhere if absent. */
   elsewhere?: 'nowhere' | 'environment';
 };
@@ -29,6 +31,8 @@ export type Schema<S extends Settings = Settings> = {
   readonly summary: string;
   readonly settings: S;
   readonly rules: readonly Rule<SettingsOf<S>>[];
+  /** Settings file that is read where it exists and --config names no other. */
+  readonly configFile?: string;
 };
 
 /** `kind` says how the value is written, `options` how it is offered. */
@@ -67,7 +71,7 @@ export function keyOf(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** `pollInterval` is `POLL_INTERVAL` in the environment. */
-export function variableOf(name: string): string {
-  return keyOf(name).replaceAll('-', '_').toUpperCase();
+/** `pollInterval` is `POLL_INTERVAL` in the environment, unless the setting says otherwise. */
+export function variableOf(name: string, each: SettingOptions): string {
+  return each.variable ?? keyOf(name).replaceAll('-', '_').toUpperCase();
 }

@@ -8,7 +8,7 @@ import { makeRootfs } from '../../scripts/firecracker/rootfs.ts';
 import { command } from '../../scripts/provision/command.ts';
 import { temporaryDirectory } from '../../scripts/servers.ts';
 import { type Microvm, startMicrovm } from '../../scripts/servers/microvm.ts';
-import { commandsOf } from '../support/guide.ts';
+import { shellLinesOf } from '../support/guide.ts';
 import { preparePlans, removePlans, standardPlans } from '../support/plans.ts';
 import { sumOfMetric } from '../support/programs.ts';
 import { Random, seedOfRun } from '../support/random.ts';
@@ -20,7 +20,7 @@ import { Workload } from '../support/workload.ts';
 /** The microVM of docs/deploy/firecracker.md, booted from the files that its commands make. */
 const root = join(import.meta.dirname, '../..');
 const imageDir = join(root, 'dist/firecracker');
-const guide = commandsOf('docs/deploy/firecracker.md');
+const guide = shellLinesOf('docs/deploy/firecracker.md');
 const seed = seedOfRun('microvm');
 const random = new Random(seed);
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { copyFileSync, cpSync, globSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
 import { install } from '../../scripts/provision/cache.ts';
 import { natsRecipe } from '../../scripts/provision/nats.ts';
 import { nodeHome } from '../../scripts/provision/node.ts';
@@ -135,5 +136,6 @@ async function runPage(page: string, home: string, env: Record<string, string>, 
   assert.ok(lines.length >= 4, `${page} has ${lines.length} lines to run`);
   if (natsBinary !== undefined) cpSync(natsBinary, join(home, 'bin', 'nats-server'), { recursive: true });
   const path = natsBinary === undefined ? env['PATH'] : `${join(home, 'bin')}:${env['PATH']}`;
-  execFileSync('bash', ['-euc', lines.join('\n')], { cwd: home, env: { ...env, HOME: home, PATH: path } });
+  // Not synchronously: connections that others close meanwhile must be noticed.
+  await promisify(execFile)('bash', ['--norc', '-euc', lines.join('\n')], { cwd: home, env: { ...env, HOME: home, PATH: path } });
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { killAtEnd, spareAtEnd } from '../../scripts/servers/watchdog.ts';
 import { Hopeless, until } from './until.ts';
 
-export type ProgramName = 'es-watcher' | 'es-writer' | 'nats-gateway' | 'es-sync';
+export type ProgramName = 'es-watcher' | 'es-writer' | 'nats-gateway' | 'nats3' | 'es-sync';
 export type LogLine = { level: string; msg: string; code?: string; [key: string]: unknown };
 export type ProgramOptions = {
   flags: readonly string[];
@@ -48,7 +48,8 @@ export class Program {
     if (this.isRunning()) throw new Error(`${this.name} runs already`);
     const own = fileURLToPath(new URL(`../../bin/${this.name}`, import.meta.url));
     const { launcher = [], executable = own, command = [], flags } = this.#options;
-    const words = [...launcher, executable, ...command, '--admin-listen', '127.0.0.1:0', ...flags, ...extraFlags];
+    const listen = this.name === 'nats3' ? ['server', '--listen', '127.0.0.1:0'] : ['--admin-listen', '127.0.0.1:0'];
+    const words = [...launcher, executable, ...command, ...listen, ...flags, ...extraFlags];
     // A process group of its own, so that it ends with the test however that ends.
     const child = spawn(words[0]!, words.slice(1), {
       detached: true,

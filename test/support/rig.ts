@@ -9,9 +9,9 @@ import { Hopeless, until } from './until.ts';
 
 export type RigOptions = {
   random: Random;
-  /** URL of the engine, and another way to it for the program, such as a proxy. */
-  source: string;
-  target: string;
+  /** The engine, and another way to it for the program, such as a proxy. */
+  source: string | Cluster;
+  target: string | Cluster;
   nats?: string;
   watcherSees?: { source?: string; nats?: string };
   writerSees?: { target?: string; nats?: string };
@@ -20,6 +20,8 @@ export type RigOptions = {
   patterns?: string;
   watcherFlags?: readonly string[];
   writerFlags?: readonly string[];
+  watcherEnv?: Readonly<Record<string, string>>;
+  writerEnv?: Readonly<Record<string, string>>;
   /** Instead of two programs and `nats`: one that does both, told where source, target and indices are. */
   together?: (flags: readonly string[], directory: string) => Program;
 };
@@ -55,12 +57,12 @@ export class Rig {
     this.prefix = prefix;
     this.directory = temporaryDirectory('rig');
     this.checkpointPath = join(this.directory, 'checkpoint');
-    this.source = new Cluster(options.source);
-    this.target = new Cluster(options.target);
+    this.source = asCluster(options.source);
+    this.target = asCluster(options.target);
     const { watcherSees = {}, writerSees = {}, watcherFlags = [], writerFlags = [] } = options;
     const patterns = options.patterns ?? `${prefix}-*`;
     const watcher = {
-      'es-hosts': watcherSees.source ?? options.source,
+      'es-hosts': watcherSees.source ?? this.source.url,
       'nats-url': watcherSees.nats ?? nats,
       stream: `${prefix}_CHANGES`,
       tenant: prefix,
@@ -68,25 +70,27 @@ export class Rig {
       'checkpoint-path': this.checkpointPath,
     };
     const writer = {
-      'es-hosts': writerSees.target ?? options.target,
+      'es-hosts': writerSees.target ?? this.target.url,
       'nats-url': writerSees.nats ?? nats,
       stream: `${prefix}_CHANGES`,
       consumer: `${prefix}_writer`,
       'dlq-stream': `${prefix}_DLQ`,
     };
-    const both = { source: options.source, target: options.target, 'index-patterns': patterns };
+    const both = { source: this.source.url, target: this.target.url, 'index-patterns': patterns };
     const together = options.together?.(asFlags(both), this.directory);
     this.watcher =
       together ??
       new Program('es-watcher', {
         logFile: join(this.directory, 'watcher.log'),
         flags: [...asFlags(watcher), ...watcherFlags],
+        ...(options.watcherEnv === undefined ? {} : { env: options.watcherEnv }),
       });
     this.writer =
       together ??
       new Program('es-writer', {
         logFile: join(this.directory, 'writer.log'),
         flags: [...asFlags(writer), ...writerFlags],
+        ...(options.writerEnv === undefined ? {} : { env: options.writerEnv }),
       });
     this.#programs = new Set([this.watcher, this.writer]);
   }
@@ -181,6 +185,10 @@ export class Rig {
   async close(): Promise<void> {
     await Promise.all([this.source.close(), this.target.close()]);
   }
+}
+
+function asCluster(given: string | Cluster): Cluster {
+  return typeof given === 'string' ? new Cluster(given) : given;
 }
 
 function asFlags(settings: Readonly<Record<string, string>>): string[] {

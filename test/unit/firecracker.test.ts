@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { z } from 'zod';
 import { readVmConfig } from '../../scripts/servers/microvm.ts';
-import { commandsOf } from '../support/guide.ts';
+import { shellLinesOf } from '../support/guide.ts';
 
 /**
  * What Firecracker takes as a configuration file, as far as ours uses it; it refuses keys that it does not know. From the definitions of
@@ -46,7 +46,7 @@ const firectlOptions = (
   'metrics-fifo ncpus cpu-template memory metadata firecracker-log socket-path'
 ).split(' ');
 
-const guide = commandsOf('docs/deploy/firecracker.md');
+const guide = shellLinesOf('docs/deploy/firecracker.md');
 
 describe('the configuration of the microVM', () => {
   const config = fullVmConfiguration.parse(readVmConfig());

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { covers, overlaps } from '../../src/core/subject.ts';
 import { readOrigin } from '../../src/jetstream/delivery.ts';
 import { Fifo } from '../../src/jetstream/fifo.ts';
 import { parseServers } from '../../src/jetstream/nats-url.ts';
 import { pubAckReader, type PubAck } from '../../src/jetstream/puback.ts';
-import { checkName, covers, overlaps } from '../../src/jetstream/subjects.ts';
+import { checkName } from '../../src/jetstream/subjects.ts';
 
 function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text);
@@ -37,25 +38,35 @@ describe('publish acknowledgements', () => {
 
 describe('reply subjects of deliveries', () => {
   it('reads both forms', () => {
-    assert.deepEqual(readOrigin('$JS.ACK.S.d.1.13.2.1795268856023186310.4'), {
+    assert.deepEqual(readOrigin(bytes('$JS.ACK.S.d.1.13.2.1795268856023186310.4')), {
       sequence: 13,
       timestamp: 1795268856023,
+      nanos: 186310,
       deliveries: 1,
+      consumerSequence: 2,
+      pending: 4,
     });
-    assert.deepEqual(readOrigin('$JS.ACK.hub.ACCHASH.S.d.3.13.2.1795268856023186310.4'), {
+    assert.deepEqual(readOrigin(bytes('$JS.ACK.hub.ACCHASH.S.d.3.13.2.1795268856023186310.4')), {
       sequence: 13,
       timestamp: 1795268856023,
+      nanos: 186310,
       deliveries: 3,
+      consumerSequence: 2,
+      pending: 4,
     });
-    assert.deepEqual(readOrigin('$JS.ACK._.ACCHASH.S.d.3.13.2.1795268856023186310.4.rnd'), {
+    assert.deepEqual(readOrigin(bytes('$JS.ACK._.ACCHASH.S.d.3.13.2.1795268856023186310.4.rnd')), {
       sequence: 13,
       timestamp: 1795268856023,
+      nanos: 186310,
       deliveries: 3,
+      consumerSequence: 2,
+      pending: 4,
     });
   });
 
   it('takes nothing else for one', () => {
-    for (const reply of ['', '_INBOX.a.1', '$JS.ACK.S.d.1', '$JS.ACK.S.d.x.13.2.1.4']) assert.equal(readOrigin(reply), undefined);
+    for (const reply of ['', '_INBOX.a.1', '$JS.ACK.S.d.1', '$JS.ACK.S.d.x.13.2.1.4'])
+      assert.equal(readOrigin(bytes(reply)), undefined);
   });
 });
 
