@@ -87,6 +87,7 @@ export class Chain<Tag> {
     this.#inbox = `${createInbox(link.inboxPrefix)}.`;
     this.#replies = link.connection.subscribe(`${this.#inbox}*`, { callback: (error, reply) => this.#answered(error, reply) });
     this.#unwatch = link.watch((event) => this.#linkChanged(event));
+    void link.connection.closed().then(() => this.#fail(new GatewayError('NATS_CLOSED', 'the NATS connection is closed')));
     this.#watchSilence();
   }
 
