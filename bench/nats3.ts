@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { places } from '../scripts/demo/places.ts';
 import { startNats, startS3, temporaryDirectory, type Server } from '../scripts/servers.ts';
 import { killAtEnd, spareAtEnd } from '../scripts/servers/watchdog.ts';
-import { PublishLines, sendLines } from '../src/jetstream/wire-out.ts';
+import { headerBytesOf, PublishLines, sendLines } from '../src/jetstream/wire-out.ts';
 import { connectNats, type NatsLink } from '../src/jetstream/index.ts';
 import type { JobAnswer } from '../src/nats3/schema.ts';
 import type { Benchmark, Context, Goal, Measure, Result } from './benchmark.ts';
@@ -127,13 +127,13 @@ async function publish(link: NatsLink, stream: string, payloads: readonly Buffer
     },
   });
   const lines = new PublishLines();
-  const headers = Buffer.from('NATS/1.0\r\n\r\n');
+  const none = Buffer.alloc(0);
   const startedAt = performance.now();
   for (let sent = 0; acknowledged < messages;) {
     for (; sent < messages && sent - acknowledged < window && lines.bytes < 65_536;) {
       const payload = payloads[sent++ % payloads.length]!;
       const reply = sent % every === 0 || sent === messages ? `${inbox}.${sent}` : '';
-      lines.add(`${stream}.${sent % 10}`, reply, headers, payload);
+      lines.add(`${stream}.${sent % 10}`, reply, '', none, headerBytesOf('', none), payload);
     }
     if (lines.bytes > 0) sendLines(link.connection, lines.take());
     await new Promise<void>((resolve) =>
