@@ -180,7 +180,7 @@ describe('what the API takes', () => {
     assert.deepEqual(job.batch, { max_messages: 100_000, max_bytes: 8_388_608, max_age_ms: 10_000 });
     assert.deepEqual(
       [job.compression, job.format, job.start, job.until, job.prefix],
-      [{ algorithm: 'zstd' }, 'n3b', 'all', 'live', ''],
+      [{ algorithm: 'zstd', level: 1 }, 'n3b', 'all', 'live', ''],
     );
     assert.equal(loadRequest.parse({ bucket: 'bucket-1', read_stream: 'jobs' }).read_subject, '>');
   });
