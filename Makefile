@@ -2,10 +2,10 @@
 NODE := scripts/node.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer run-gateway-embedded run-nats3 clean
+.PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer run-gateway-embedded run-nats3 clean build release musl dist tarball release-check docker-build docker-push firecracker-rootfs firecracker-kernel
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-28s %s\n", $$1, $$2 }'
 
 setup: ## install what a checkout needs: Node and the npm packages
 	@scripts/setup.sh
@@ -18,6 +18,37 @@ demo: setup ## follow a real Elasticsearch with a real OpenSearch and compare th
 
 test: setup ## run all tests on real servers (ONLY=unit or another folder, FILES="a.test.ts ...")
 	@$(NODE) scripts/test.ts $(ONLY) $(FILES)
+
+build: setup ## check types and bundle all programs into one file, dist/bundle/es-sync.cjs
+	@$(NODE) --with tsc --noEmit
+	@$(NODE) scripts/release.ts build
+
+release: setup ## make the executable that is all programs, dist/linux-x64/es-sync, with nats-server beside it
+	@$(NODE) scripts/release.ts release
+
+musl: setup ## the same for systems without glibc, dist/linux-x64-musl
+	@$(NODE) scripts/release.ts musl
+
+dist: setup ## lay out what the archives hold: executables, completions, licences, bill of materials (dist/es-sync-gateway-*)
+	@$(NODE) scripts/release.ts dist
+
+tarball: setup ## make the archives and the npm package, the same bytes each time
+	@$(NODE) scripts/release.ts tarball
+
+release-check: setup ## build a release and look at all of it (ARGS="--unreleased --twice")
+	@$(NODE) scripts/release.ts check $(ARGS)
+
+docker-build: setup ## build the container image es-sync-gateway:VERSION (IMAGE=..., VERSION=..., LOCAL=1 builds what goes in on this machine)
+	@IMAGE='$(IMAGE)' VERSION='$(VERSION)' LOCAL='$(LOCAL)' $(NODE) scripts/docker.ts build
+
+docker-push: setup ## push it to the registry that its name begins with, for amd64 and arm64 (TO=oci:DIRECTORY)
+	@IMAGE='$(IMAGE)' VERSION='$(VERSION)' TO='$(TO)' $(NODE) scripts/docker.ts push
+
+firecracker-rootfs: release ## make the root drive of a microVM with nats-gateway --embedded, dist/firecracker/rootfs.ext4
+	@$(NODE) scripts/firecracker.ts rootfs
+
+firecracker-kernel: setup ## build its kernel from Debian's source, dist/firecracker/vmlinux
+	@$(NODE) scripts/firecracker.ts kernel
 
 lint: setup ## check style, format, types and dead code
 	@failed=0; for tool in 'oxlint --type-aware' 'oxfmt --check' 'tsc --noEmit' knip; do \

@@ -3,7 +3,7 @@ import { createPlacesIndex, load } from '../scripts/demo/cluster.ts';
 import { places, type Place } from '../scripts/demo/places.ts';
 import type { WatcherStats, WriterStats } from '../scripts/demo/stack.ts';
 import { until } from '../scripts/demo/until.ts';
-import { HttpFront } from '../test/support/http-front.ts';
+import { Gate } from '../test/support/gate.ts';
 import type { Benchmark, Context, Measure, Result } from './benchmark.ts';
 import { median, show } from './figures.ts';
 import { chart } from './plot.ts';
@@ -30,7 +30,7 @@ export const benchmark: Benchmark = {
     const engines = await start();
     await createPlacesIndex(engines.from, index);
     await createPlacesIndex(engines.to, index);
-    const front = await HttpFront.to(engines.target.url);
+    const front = await Gate.before(engines.target.url);
     const slowed: Engines = { ...engines, target: { ...engines.target, url: front.url } };
     const pair = await preparePair(slowed, { from: index, to: index });
     await Promise.all([pair.watcher.start(), pair.writer.start()]);
@@ -47,12 +47,12 @@ class Run {
   readonly phases: Phase[] = [];
   readonly #engines: Engines;
   readonly #pair: Pair;
-  readonly #front: HttpFront;
+  readonly #front: Gate;
   readonly #places: Iterator<Place> = places(Number.MAX_SAFE_INTEGER);
   #written = 0;
   #stored = 0;
 
-  constructor(engines: Engines, pair: Pair, front: HttpFront) {
+  constructor(engines: Engines, pair: Pair, front: Gate) {
     this.#engines = engines;
     this.#pair = pair;
     this.#front = front;

@@ -52,19 +52,29 @@ export async function loadPlaces({ from }: Engines, index: string, documents: nu
 
 export type Pair = { nats: Server; watcher: Program; writer: Program };
 
+type PairOptions = {
+  watcherFlags?: readonly string[];
+  writerFlags?: readonly string[];
+  env?: Record<string, string>;
+  /** A directory with built programs, instead of the launchers in bin/. */
+  executables?: string;
+};
+
 let pairs = 0;
 
 /** A watcher and a writer, not started yet, with a NATS server of their own. The index has the name `to` at the target. */
 export async function preparePair(
   { source, target, directory }: Engines,
   names: { from: string; to: string },
-  options: { watcherFlags?: readonly string[]; writerFlags?: readonly string[]; env?: Record<string, string> } = {},
+  options: PairOptions = {},
 ): Promise<Pair> {
   const home = join(directory, `pair-${++pairs}`);
   const nats = await startNats({ storeDir: home });
-  const { watcherFlags = [], writerFlags = [], env = {} } = options;
+  const { watcherFlags = [], writerFlags = [], env = {}, executables } = options;
+  const executable = (name: string) => (executables === undefined ? {} : { executable: join(executables, name) });
   const watcher = new Program({
     name: 'es-watcher',
+    ...executable('es-watcher'),
     logFile: join(home, 'watcher.log'),
     flags: [
       `--es-hosts=${source.url}`,
@@ -77,6 +87,7 @@ export async function preparePair(
   });
   const writer = new Program({
     name: 'es-writer',
+    ...executable('es-writer'),
     logFile: join(home, 'writer.log'),
     flags: [`--es-hosts=${target.url}`, `--nats-url=${nats.url}`, `--rename=${names.from}=${names.to}`, ...writerFlags],
     env,

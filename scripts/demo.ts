@@ -6,7 +6,7 @@ import { connectCluster, count, createPlacesIndex, load, refresh } from './demo/
 import { places } from './demo/places.ts';
 import { showLive } from './demo/live.ts';
 import { bar, number, Screen, seconds } from './demo/screen.ts';
-import { describeStack, startStack, stopStack, type Stack, type WatcherStats, type WriterStats } from './demo/stack.ts';
+import { keepStack, startStack, stopStack, type Stack, type WatcherStats, type WriterStats } from './demo/stack.ts';
 import { until } from './demo/until.ts';
 import { isExact, verify } from './demo/verify.ts';
 import { elasticsearchRelease, opensearchRelease } from './servers.ts';
@@ -31,7 +31,6 @@ async function main(): Promise<boolean> {
   screen.live('  starting …');
   const stack = await startStack({
     index,
-    stays,
     onServer: (name, server, tookMs) =>
       screen.line(screen.tick(`${name.padEnd(6)} ${server.name}  ${server.url}  ${seconds(tookMs)}`)),
   });
@@ -43,7 +42,7 @@ async function main(): Promise<boolean> {
   await showLive(screen, stack, { source, target, index, seconds: liveSeconds, places: places(documents) });
   const exact = await compareSides(source, target);
   await Promise.all([source.close(), target.close()]);
-  if (stays) screen.line('', ...describeStack(stack));
+  if (stays) screen.line('', ...keepStack(stack));
   else await stopStack(stack);
   return exact;
 }
@@ -105,7 +104,7 @@ async function compareSides(source: ElasticClient, target: ElasticClient): Promi
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
     screen.close();
-    process.stdout.write(`\nstopped; ${stays ? 'what runs ends with this process' : 'everything is cleaned up'}\n`);
+    process.stdout.write('\nstopped; everything is cleaned up\n');
     // servers, programs and files end with this process: the watchdog sees to it
     process.exit(130);
   });

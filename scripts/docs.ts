@@ -1,12 +1,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { watcherSettings } from '../src/es-watcher/config.ts';
 import { watcherMetrics } from '../src/es-watcher/metrics.ts';
 import { nats3Settings } from '../src/nats3/config.ts';
 import { nats3Metrics } from '../src/nats3/metrics.ts';
-import { gatewaySettings } from '../src/nats-gateway/config.ts';
 import { gatewayMetrics } from '../src/nats-gateway/metrics.ts';
-import { writerSettings } from '../src/es-writer/config.ts';
 import { writerMetrics } from '../src/es-writer/metrics.ts';
 import { Metrics } from '../src/service/metrics.ts';
 import type { Schema } from '../src/service/settings.ts';
@@ -15,14 +12,13 @@ import { errorsPage } from './docs/errors.ts';
 import { exampleFile, exampleToml } from './docs/example.ts';
 import { metricsPage } from './docs/metrics.ts';
 import { reliabilityPage } from './docs/reliability.ts';
+import { schemas } from './docs/schemas.ts';
 
 /**
  * Writes the reference pages and the example file from the code that they describe: `docs.ts`. `docs.ts --check` writes nothing and
  * fails when one of them is stale.
  */
 const ROOT = join(import.meta.dirname, '..');
-const NATS3 = nats3Settings as unknown as Schema;
-const SCHEMAS = [watcherSettings, gatewaySettings, writerSettings, nats3Settings] as unknown as Schema[];
 const METRICS = {
   'es-watcher': watcherMetrics,
   'nats-gateway': gatewayMetrics,
@@ -37,12 +33,12 @@ function pages(): Map<string, string> {
     return { program, metrics: frame.describe() };
   });
   return new Map([
-    ['docs/configuration.md', configurationPage(SCHEMAS)],
+    ['docs/configuration.md', configurationPage(schemas)],
     ['docs/metrics.md', metricsPage(metrics)],
     ['docs/errors.md', errorsPage(ROOT)],
     ['docs/reliability.md', reliabilityPage(read(join(ROOT, 'docs/reliability.jsonl')) ?? '')],
-    ['config/example.yaml', exampleFile(SCHEMAS)],
-    ['config/nats3.toml', exampleToml(NATS3)],
+    ['config/example.yaml', exampleFile(schemas)],
+    ['config/nats3.toml', exampleToml(nats3Settings as unknown as Schema)],
   ]);
 }
 
@@ -56,7 +52,7 @@ function read(path: string): string | undefined {
 
 const stale = [...pages()].filter(([file, text]) => read(join(ROOT, file)) !== text);
 if (process.argv.includes('--check')) {
-  for (const [file] of stale) console.error(`${file} is stale: run node scripts/docs.ts`);
+  for (const [file] of stale) console.error(`${file} is stale: run scripts/node.sh scripts/docs.ts`);
   process.exitCode = stale.length > 0 ? 1 : 0;
 } else {
   for (const [file, text] of stale) {

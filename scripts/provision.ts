@@ -1,5 +1,6 @@
 import { describeError } from '../src/core/errors.ts';
 import { cacheDir, install, type InstallEvents } from './provision/cache.ts';
+import { composeRecipe, hadolintRecipe, helmRecipe, promtoolRecipe } from './provision/deploy-tools.ts';
 import { ELASTICSEARCH_LINES, elasticsearchRecipe, elasticsearchRelease } from './provision/elasticsearch.ts';
 import { jdkHome } from './provision/java.ts';
 import { NATS_VERSION, natsRecipe } from './provision/nats.ts';
@@ -22,6 +23,11 @@ const ITEMS: Item[] = [
     return { key: `opensearch/${line}`, title: `OpenSearch ${version}`, get };
   }),
   { key: 's3', title: `versitygw ${VERSITYGW_VERSION} (S3)`, get: (events) => install(s3Recipe, events) },
+  ...[helmRecipe, hadolintRecipe, promtoolRecipe, composeRecipe].map((tool): Item => ({
+    key: tool.name,
+    title: `${tool.name} (judges deploy/)`,
+    get: (events) => install(tool, events),
+  })),
 ];
 
 /**

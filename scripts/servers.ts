@@ -6,5 +6,6 @@ export { freePort, isFree } from './servers/ports.ts';
 export { ServerPool, type SharedServer } from './servers/pool.ts';
 export { isAlive, Server } from './servers/process.ts';
 export { startS3, type S3Credentials, type S3Options } from './servers/s3.ts';
-export { startElasticsearch, startOpenSearch, type SearchOptions } from './servers/search.ts';
+export { startElasticsearch, startOpenSearch, type ElasticsearchOptions, type SearchOptions } from './servers/search.ts';
+export type { Security } from './servers/security.ts';
 export { temporaryDirectory } from './servers/watchdog.ts';

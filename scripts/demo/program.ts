@@ -6,11 +6,13 @@ import { killAtEnd, spareAtEnd } from '../servers/watchdog.ts';
 import { until } from './until.ts';
 
 export type ProgramOptions = {
-  name: 'es-watcher' | 'es-writer';
+  name: 'es-watcher' | 'es-writer' | 'es-sync';
+  /** Instead of the launcher in bin/. */
+  executable?: string;
+  /** What stands before the flags. */
+  command?: readonly string[];
   flags: readonly string[];
   logFile: string;
-  /** Whether it goes on when this process ends. */
-  stays?: boolean;
   env?: Readonly<Record<string, string>>;
 };
 
@@ -40,21 +42,21 @@ export class Program {
 
   /** Starts it and returns once it says that it can do its work; the ms that took. */
   async start(): Promise<number> {
-    const { name, flags, logFile, stays, env } = this.#options;
+    const { name, executable, command = [], flags, logFile, env } = this.#options;
     const startedAt = performance.now();
-    const launcher = fileURLToPath(new URL(`../../bin/${name}`, import.meta.url));
+    const launcher = executable ?? fileURLToPath(new URL(`../../bin/${name}`, import.meta.url));
     const log = openSync(logFile, 'a');
     this.#logFrom = statSync(logFile).size;
     this.#address = undefined;
     // A process group of its own: Ctrl-C is ours to handle, and the watchdog ends it with us.
-    const child = spawn(launcher, ['--admin-listen', '127.0.0.1:0', '--log-format', 'json', ...flags], {
+    const child = spawn(launcher, [...command, '--admin-listen', '127.0.0.1:0', '--log-format', 'json', ...flags], {
       detached: true,
       stdio: ['ignore', log, log],
       env: { ...withoutSettings(process.env), ...env },
     });
     closeSync(log);
     this.#child = child;
-    if (child.pid !== undefined && stays !== true) killAtEnd(child.pid);
+    if (child.pid !== undefined) killAtEnd(child.pid);
     child.once('exit', () => spareAtEnd(child.pid!));
     child.unref();
     await until(`${name} to be ready`, () => this.#isReady(), { everyMs: 20 });

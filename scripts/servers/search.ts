@@ -6,6 +6,7 @@ import { jdkHome } from '../provision/java.ts';
 import { opensearchRecipe, opensearchRelease, type OpenSearchLine } from '../provision/opensearch.ts';
 import { freePort } from './ports.ts';
 import { Server, type ServerPlan } from './process.ts';
+import { getJson, securityYml, type Security } from './security.ts';
 import { unprivileged } from './unprivileged.ts';
 
 export type SearchOptions = {
@@ -24,6 +25,9 @@ export type SearchOptions = {
   stays?: boolean;
 };
 
+/** Security is off unless it is given; 7.17 has none here. */
+export type ElasticsearchOptions = SearchOptions & { version: ElasticsearchLine; security?: Security | undefined };
+
 /** A JVM started for us must not take options from the caller's own environment. */
 const NO_JAVA_ENV = {
   JAVA_HOME: undefined,
@@ -33,8 +37,8 @@ const NO_JAVA_ENV = {
   ES_JAVA_OPTS: undefined,
 };
 
-/** Starts a single-node Elasticsearch of the given line on the loopback interface; security is off. */
-export async function startElasticsearch(options: SearchOptions & { version: ElasticsearchLine }): Promise<Server> {
+/** Starts a single-node Elasticsearch of the given line on the loopback interface. */
+export async function startElasticsearch(options: ElasticsearchOptions): Promise<Server> {
   const release = elasticsearchRelease(options.version);
   const java = await jdkHome(release.java);
   const home = await install(elasticsearchRecipe(options.version));
@@ -42,7 +46,8 @@ export async function startElasticsearch(options: SearchOptions & { version: Ela
   const { dataDir } = node;
   copyFileSync(join(home, 'config', 'log4j2.properties'), join(dataDir, 'config', 'log4j2.properties'));
   mkdirSync(join(dataDir, 'config', 'jvm.options.d'), { recursive: true });
-  const security = existsSync(join(home, 'modules', 'x-pack-core')) ? ['xpack.security.enabled: false'] : [];
+  const hasSecurity = existsSync(join(home, 'modules', 'x-pack-core'));
+  const security = hasSecurity ? securityYml(join(dataDir, 'config'), options.security) : [];
   const yml = [...node.yml, "reindex.remote.whitelist: ['127.0.0.1:*', 'localhost:*']", ...security, options.extraYml ?? ''];
   writeFileSync(join(dataDir, 'config', 'elasticsearch.yml'), `${yml.join('\n')}\n`);
   writeFileSync(join(dataDir, 'config', 'jvm.options'), `${node.jvm.join('\n')}\n`);
@@ -180,9 +185,10 @@ function planOf(
   product: string,
   version: string,
   node: NodeLayout,
-  options: SearchOptions,
+  options: SearchOptions & { security?: Security | undefined },
 ): Omit<ServerPlan, 'program' | 'args'> {
-  const url = `http://127.0.0.1:${node.port}`;
+  const { security } = options;
+  const url = `${security === undefined ? 'http' : 'https'}://127.0.0.1:${node.port}`;
   return {
     name: `${product} ${version}`,
     version,
@@ -190,21 +196,16 @@ function planOf(
     port: node.port,
     dataDir: node.dataDir,
     logFile: join(node.dataDir, 'server.log'),
-    ready: () => isHealthy(url, version),
+    ready: () => isHealthy(url, version, security),
     ...(options.stays === undefined ? {} : { stays: options.stays }),
   };
 }
 
 /** Ready: the right version answers, and every primary is assigned. */
-async function isHealthy(url: string, version: string): Promise<boolean> {
-  const health = await getJson(`${url}/_cluster/health?wait_for_status=yellow&timeout=5s`);
+async function isHealthy(url: string, version: string, security: Security | undefined): Promise<boolean> {
+  const health = await getJson(url, '/_cluster/health?wait_for_status=yellow&timeout=5s', security);
   if (health['timed_out'] !== false) return false;
-  const found = (await getJson(url))['version'] as { number?: string } | undefined;
+  const found = (await getJson(url, '/', security))['version'] as { number?: string } | undefined;
   if (found?.number !== version) throw new Error(`${url} is ${found?.number}, not ${version}`);
   return true;
-}
-
-async function getJson(url: string): Promise<Record<string, unknown>> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(10_000) });
-  return (await response.json()) as Record<string, unknown>;
 }

@@ -15,6 +15,7 @@ while read -r verb value; do
     kill) groups="$groups $value" ;;
     spare) without "$groups" "$value"; groups=$kept ;;
     remove) directories="$directories $value" ;;
+    keep) without "$directories" "$value"; directories=$kept ;;
   esac
 done
 trap '' HUP INT TERM
@@ -43,6 +44,11 @@ export function killAtEnd(group: number): void {
 /** Takes a process group off the list: it has ended, and its number may be given to another. */
 export function spareAtEnd(group: number): void {
   tell(`spare ${group}`);
+}
+
+/** Takes a temporary directory off the list: it stays. */
+export function keepAtEnd(directory: string): void {
+  tell(`keep ${directory}`);
 }
 
 /** A new empty directory that is removed when this process ends. */

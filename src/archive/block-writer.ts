@@ -39,6 +39,10 @@ const partsUnderWayMax = 4;
 /** For all writers: two that are busy find what they need. */
 const buffers = new BufferPool(2 * partsUnderWayMax, partBytesDefault);
 
+/** A builder has two megabytes of its own: writers of small blocks take turns with a few. */
+const idleBuilders: PartBuilder[] = [];
+const idleBuildersMax = 4;
+
 type Piece = { facts: PartFacts; bytes: Buffer; rawBytes: number };
 
 /**
@@ -47,7 +51,8 @@ type Piece = { facts: PartFacts; bytes: Buffer; rawBytes: number };
  */
 export class BlockWriter {
   readonly #options: BlockOptions & { format: BlockFormat; compression: Compression; level: number };
-  readonly #builder: PartBuilder | NdjsonBuilder;
+  /** Undefined once the block is sealed. */
+  #builder: PartBuilder | NdjsonBuilder | undefined;
   readonly #pieces: Promise<Piece>[] = [];
   #underWay = 0;
   #room: PromiseWithResolvers<void> | undefined;
@@ -60,7 +65,8 @@ export class BlockWriter {
   constructor(options: BlockOptions) {
     const { format = 'n3b', compression = 'zstd', partBytes = partBytesDefault } = options;
     this.#options = { ...options, format, compression, level: options.level ?? defaultLevel[compression] };
-    this.#builder = format === 'n3b' ? new PartBuilder(partBytes) : new NdjsonBuilder(partBytes, options);
+    if (format === 'ndjson') this.#builder = new NdjsonBuilder(partBytes, options);
+    else this.#builder = (partBytes === partBytesDefault ? idleBuilders.pop() : undefined) ?? new PartBuilder(partBytes);
   }
 
   get messages(): number {
@@ -87,9 +93,10 @@ export class BlockWriter {
     const { sequence } = message;
     if (sequence <= this.#lastSequence)
       throw new RangeError(`message ${sequence} after message ${this.#lastSequence}: sequences must rise`);
-    if (!this.#builder.add(message)) {
-      this.#finishPart();
-      this.#builder.add(message);
+    const builder = this.#openBuilder();
+    if (!builder.add(message)) {
+      this.#finishPart(builder);
+      builder.add(message);
     }
     if (this.#messages++ === 0) {
       this.#firstSequence = sequence;
@@ -102,7 +109,11 @@ export class BlockWriter {
 
   /** The block, complete. It must hold a message at least. */
   async seal(): Promise<SealedBlock> {
-    if (this.#builder.messages > 0) this.#finishPart();
+    const builder = this.#openBuilder();
+    this.#builder = undefined;
+    if (builder.messages > 0) this.#finishPart(builder);
+    const isUsual = builder instanceof PartBuilder && builder.bytesMax === partBytesDefault;
+    if (isUsual && idleBuilders.length < idleBuildersMax) idleBuilders.push(builder);
     const pieces = await Promise.all(this.#pieces);
     const { stream, streamCreated, job, compression, after, format } = this.#options;
     const origin = { stream, streamCreated, job, compression, after, bytes: this.#bytes };
@@ -114,9 +125,14 @@ export class BlockWriter {
     return { ...header, format, body, digest, firstTimestamp: this.#firstTimestamp };
   }
 
-  #finishPart(): void {
+  #openBuilder(): PartBuilder | NdjsonBuilder {
+    if (this.#builder === undefined) throw new RangeError('the block is sealed');
+    return this.#builder;
+  }
+
+  #finishPart(builder: PartBuilder | NdjsonBuilder): void {
     const { compression, level, format } = this.#options;
-    const { raw, facts } = this.#builder.finish((bytes) => buffers.take(bytes));
+    const { raw, facts } = builder.finish((bytes) => buffers.take(bytes));
     this.#underWay++;
     if (this.#underWay >= partsUnderWayMax) this.#room ??= Promise.withResolvers();
     // An n3b block has checksums of its own.

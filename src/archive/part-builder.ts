@@ -9,7 +9,8 @@ const int32Max = 0x7fff_ffff;
 
 /** Gathers messages in memory taken once; nothing of a message is kept but its bytes. */
 export class PartBuilder {
-  readonly #bytesMax: number;
+  /** A part is not larger, unless a single message is. */
+  readonly bytesMax: number;
   /** Messages of the smallest kind that a part can hold: the length of a column. */
   readonly #room: number;
   readonly #columns: Uint32Array;
@@ -25,9 +26,8 @@ export class PartBuilder {
   #nanos = 0;
   readonly #span = new TimeSpan();
 
-  /** `bytesMax`: a part is not larger, unless a single message is. */
   constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
+    this.bytesMax = bytesMax;
     this.#room = Math.ceil(bytesMax / bytesPerMessage);
     this.#columns = new Uint32Array(partColumns * this.#room);
     this.#payloads = new Bytes(bytesMax);
@@ -55,7 +55,7 @@ export class PartBuilder {
       this.#nanos = 0;
     } else {
       const more = bytesPerMessage + (number === undefined ? 4 + subjectBytes : 0) + headers.length + payload.length;
-      if (this.bytes + more > this.#bytesMax) return false;
+      if (this.bytes + more > this.bytesMax) return false;
       if (sequence - this.#lastSequence > uint32Max || Math.abs(timestamp - this.#timestamp) > int32Max) return false;
     }
     if (number === undefined) {

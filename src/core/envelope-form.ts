@@ -36,6 +36,15 @@ export class EnvelopeForm {
 
   /** The event of the line from `start` to `end`; undefined when it is not of this form. The document is a view into `bytes`. */
   read(bytes: Buffer, start: number, end: number): ChangeEvent | undefined {
+    try {
+      return this.#read(bytes, start, end);
+    } catch {
+      // A document that does not end: the reader of all forms says what is wrong with it.
+      return undefined;
+    }
+  }
+
+  #read(bytes: Buffer, start: number, end: number): ChangeEvent | undefined {
     this.#at = start;
     if (!this.#passes(bytes, this.#prefix)) return undefined;
     const idStart = this.#at;

@@ -1,4 +1,5 @@
 import { GatewayError } from './errors.ts';
+import { beginsWith, type MemberVisitor, scanObject, skipValue, skipWhitespace, stringBetween } from './json-bytes.ts';
 
 type Scalar = string | number | bigint | boolean | null;
 
@@ -18,8 +19,60 @@ type Test = (document: unknown) => boolean;
 /** Compiles a condition to a test of a document's bytes. Integers beyond 2^53 are compared exactly. */
 export function fieldTest(condition: FieldCondition): (source: Uint8Array) => boolean {
   const test = compile(condition);
-  return (source) => test(parseExact(Buffer.from(source.buffer, source.byteOffset, source.byteLength).toString()));
+  const heads = new Heads(fieldsOf(condition));
+  return (source) => test(heads.membersOf(source));
 }
+
+function fieldsOf(condition: FieldCondition): string[] {
+  if ('and' in condition) return condition.and.flatMap(fieldsOf);
+  if ('or' in condition) return condition.or.flatMap(fieldsOf);
+  if ('not' in condition) return fieldsOf(condition.not);
+  if ('exists' in condition) return [condition.exists];
+  return Object.values(condition).map(({ field }) => field);
+}
+
+type Members = Record<string, unknown>;
+
+/** The first keys that lead to some fields: of `a.b`, `a` and `a.b`. */
+class Heads {
+  readonly #heads: ReadonlyMap<string, Buffer>;
+  readonly #visit: MemberVisitor<Members>;
+
+  constructor(fields: readonly string[]) {
+    const texts = fields.flatMap((field) => {
+      const tokens = field.split('.');
+      return tokens.map((_, last) => tokens.slice(0, last + 1).join('.'));
+    });
+    this.#heads = new Map(texts.map((text) => [text, Buffer.from(text)]));
+    this.#visit = (bytes, keyStart, keyEnd, valueStart, into) => {
+      const end = skipValue(bytes, valueStart);
+      const head = this.#headAt(bytes, keyStart, keyEnd);
+      if (head !== undefined) into[head] = parseExact((bytes as Buffer).toString('utf8', valueStart, end));
+      return end;
+    };
+  }
+
+  /** The members of a document that any of the fields may be found in. The others are walked over and not read. */
+  membersOf(source: Uint8Array): Members {
+    const bytes = source instanceof Buffer ? source : Buffer.from(source.buffer, source.byteOffset, source.byteLength);
+    // Without a prototype: a document may have a key of the name __proto__.
+    const members = Object.create(null) as Members;
+    scanObject(bytes, skipWhitespace(bytes, 0), members, this.#visit);
+    return members;
+  }
+
+  #headAt(bytes: Uint8Array, start: number, end: number): string | undefined {
+    for (let at = start; at < end; at++) {
+      if (bytes[at] !== backslash) continue;
+      const key = stringBetween(bytes, start - 1, end + 1);
+      return this.#heads.has(key) ? key : undefined;
+    }
+    for (const [head, spelt] of this.#heads) if (spelt.length === end - start && beginsWith(bytes, start, spelt)) return head;
+    return undefined;
+  }
+}
+
+const backslash = 0x5c;
 
 /** JSON.parse, but integers that a double cannot hold become bigints. */
 export function parseExact(text: string): unknown {

@@ -1,5 +1,6 @@
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from 'node:zlib';
+import type { BufferPool } from './buffer-pool.ts';
 import type { ChangeEvent } from './event.ts';
 import { decodeEnvelopes } from './envelope.ts';
 import { EnvelopeWriter } from './envelope-writer.ts';
@@ -11,6 +12,8 @@ const decompress = promisify(zstdDecompress);
 
 /** Says how a frame's payload is coded; absent for plain NDJSON. */
 export const encodingHeader = 'Content-Encoding';
+/** Says how many envelopes a frame holds, each with its document: whoever passes it on need not open it. Absent where one has a reference. */
+const documentsHeader = 'Es-Documents';
 const zstd = 'zstd';
 
 /** Up to this size, uncompressed, handing the work to another thread costs more than the work: a third of a millisecond at most. */
@@ -22,6 +25,7 @@ const openedBytesMax = 256 * 1024 * 1024;
 /** An output of the right size spares copies; what a header says of it is not believed beyond this. */
 const chunkBytesMax = 4 * 1024 * 1024;
 const chunkBytesMin = 16 * 1024;
+const packedChunkBytesMin = 1024;
 
 export type FrameLimits = {
   documentsMax: number;
@@ -40,6 +44,8 @@ export type Frame = {
   documents: number;
   /** Before compression. */
   bytes: number;
+  /** A document of it lies in an object store. */
+  refers: boolean;
   firstSeqNo: number;
   lastSeqNo: number;
 };
@@ -90,6 +96,7 @@ function packOne(
     encoding: undefined,
     documents: at - from,
     bytes,
+    refers: events.slice(from, at).some(({ sourceRef }) => sourceRef !== undefined),
     firstSeqNo: events[from]!.seqNo,
     lastSeqNo: events[at - 1]!.seqNo,
   };
@@ -102,10 +109,38 @@ export async function sealFrame(frame: Frame, limits: FrameLimits): Promise<Fram
     params: { [constants.ZSTD_c_compressionLevel]: limits.compressLevel },
     // Writes the size into the zstd header, so that whoever opens it need not feel its way.
     pledgedSrcSize: frame.payload.length,
+    // The last chunk is kept whole for as long as the message is, and zlib holds on to it for longer still.
+    chunkSize: Math.min(Math.max(frame.payload.length >> 3, packedChunkBytesMin), chunkBytesMin),
   };
   const here = frame.payload.length <= hereBytesMax;
   const payload = here ? zstdCompressSync(frame.payload, options) : await compress(frame.payload, options);
   return { ...frame, payload, encoding: zstd };
+}
+
+/** As `sealFrame`, for a frame that was packed in memory of a pool, which is given back: what comes of it has memory of its own. */
+export async function sealPooled(packed: Frame, limits: FrameLimits, pool: BufferPool): Promise<Frame> {
+  const sealed = await sealFrame(packed, limits);
+  const frame = sealed === packed ? { ...packed, payload: Buffer.from(packed.payload) } : sealed;
+  pool.give(packed.payload as Buffer);
+  return frame;
+}
+
+/** The headers of the message that carries the frame. */
+export function frameHeaders({
+  encoding,
+  documents,
+  refers,
+}: Pick<Frame, 'encoding' | 'documents' | 'refers'>): Map<string, string> {
+  const headers = new Map<string, string>();
+  if (encoding !== undefined) headers.set(encodingHeader, encoding);
+  if (!refers) headers.set(documentsHeader, String(documents));
+  return headers;
+}
+
+/** How many documents the headers say that the message holds; undefined when only its contents tell, or when one is a reference. */
+export function documentsOf({ headers }: Pick<Message, 'headers'>): number | undefined {
+  const text = headers.get(documentsHeader);
+  return text !== undefined && /^[1-9]\d{0,8}$/.test(text) ? Number(text) : undefined;
 }
 
 /** The events of a message. Documents are views into the opened payload. Throws FRAME_FOREIGN or ENVELOPE_* for what is not ours. */

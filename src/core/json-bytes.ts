@@ -143,6 +143,12 @@ export function spells(bytes: Uint8Array, start: number, end: number, ascii: str
   return true;
 }
 
+/** True when the bytes at `at` are `wanted`. */
+export function beginsWith(bytes: Uint8Array, at: number, wanted: Uint8Array): boolean {
+  for (let n = 0; n < wanted.length; n++) if (bytes[at + n] !== wanted[n]) return false;
+  return true;
+}
+
 /** Called with a key's bytes, without quotes and as written (compare with `spells`), and the start of its value; returns the value's end. */
 export type MemberVisitor<T> = (bytes: Uint8Array, keyStart: number, keyEnd: number, valueStart: number, into: T) => number;
 

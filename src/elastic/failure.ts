@@ -61,7 +61,7 @@ export function lossError(loss: Loss, attempt: Attempt, timeoutMs: number, cause
     case 'tls':
       return new ElasticError('ES_TLS', `no trusted connection to ${host}: ${loss.text} (${loss.code})`, {
         reason: loss.text,
-        hint: `give the certificate authority of the cluster, or correct the scheme and name in ${hostsSetting}`,
+        hint: `give the cluster’s certificate authority with --es-ca-file (ES_CA_FILE), or correct scheme and name in ${hostsSetting}`,
         cause,
       });
     case 'unsent':

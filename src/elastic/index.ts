@@ -1,4 +1,5 @@
 export { ElasticError } from './errors.ts';
+export { connectCluster } from './connect.ts';
 export { createClient, type ElasticClient, type ElasticRequest } from './client.ts';
 export { indexPath } from './path.ts';
 export { identify, type Server } from './server.ts';
@@ -19,4 +20,3 @@ export { createIndexDirectory, type IndexDirectory, type IndexFacts } from './in
 export { BulkWriter, type BulkFact } from './bulk-writer.ts';
 export { GcDeletes, type GcDeletesFact } from './gc-deletes.ts';
 export { clientOptionsOf } from './from-settings.ts';
-export { requireOneCluster } from './same-cluster.ts';

@@ -3,7 +3,7 @@ import { ElasticError } from './errors.ts';
 
 type ServerVersion = { major: number; minor: number; text: string };
 
-/** What a cluster is. `warning` is there for one that is newer than what was tried. */
+/** What a cluster is. `warning` is there for one that is newer, or a little older, than what was tried. */
 export type Server = {
   distribution: 'elasticsearch' | 'opensearch';
   version: ServerVersion;
@@ -20,7 +20,7 @@ type Root = {
   version?: { number?: string; distribution?: string; build_flavor?: string; lucene_version?: string };
 };
 
-const supported = 'Elasticsearch 7.17, 8 and 9, OpenSearch 1.3, 2 and 3';
+const supported = 'Elasticsearch 7.17, 8 and 9, OpenSearch 2 and 3';
 const newestTried = { elasticsearch: 9, opensearch: 3 };
 
 /** Asks a cluster what it is. Throws ES_UNSUPPORTED for one this product cannot work with. */
@@ -68,9 +68,9 @@ function check(server: Server, where: string): void {
   if (compatibilityMode) return;
   const tooOld = distribution === 'opensearch' ? before(version, 1, 3) : before(version, 7, 17);
   if (tooOld) throw unsupported(`${where} is ${distribution} ${version.text}, which is too old`);
-  if (version.major > newestTried[distribution]) {
-    server.warning = `${distribution} ${version.text} is newer than what this version was tried with (${supported})`;
-  }
+  const otherwise = version.major > newestTried[distribution] ? 'newer' : version.major === 1 ? 'older' : undefined;
+  if (otherwise === undefined) return;
+  server.warning = `${distribution} ${version.text} is ${otherwise} than what this version was tried with (${supported})`;
 }
 
 function before(version: ServerVersion, major: number, minor: number): boolean {

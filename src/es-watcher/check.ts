@@ -8,53 +8,51 @@ import {
   type IndexFacts,
   parseIndexPatterns,
   refresh,
+  type Server,
   shardStats,
 } from '../elastic/index.ts';
-import { changeStreamFor, streamIdentity } from '../jetstream/index.ts';
+import { changeStreamFor, type NatsLink, streamIdentity } from '../jetstream/index.ts';
 import type { Log } from '../service/log.ts';
 import { Report } from '../service/check-report.ts';
 import type { CheckReport } from '../service/run.ts';
 import type { WatcherSettings } from './config.ts';
 import { cautions, unfollowable } from './followable.ts';
 import { memoryPath } from './schema.ts';
-import { connectPeers, type Peers } from './watcher.ts';
+import { connectSource, connectStreams } from './peers.ts';
 
 /** `--check`: connects, looks at versions, permissions, indices and the stream, says what would be watched. Changes nothing. */
 export async function checkWatcher(settings: WatcherSettings, log: Log): Promise<CheckReport> {
   const report = new Report();
   const path = checkpointTrouble(settings.checkpointPath);
   report.say(path === undefined, `checkpoint   ${settings.checkpointPath}${path === undefined ? '' : `: ${path}`}`);
-  let peers: Peers;
-  try {
-    peers = await connectPeers(settings, log);
-  } catch (error) {
-    report.say(false, describeError(error));
-    return report.done();
-  }
-  const { client, server, link } = peers;
-  try {
-    report.say(
-      true,
-      `source       ${server.distribution} ${server.version.text}, cluster ${server.clusterName} (${server.clusterUuid})`,
-    );
-    const name = await changeStreamFor(link, settings.stream);
-    const stream = await streamIdentity(link, name);
-    report.say(
-      true,
-      `stream       ${name} on ${link.server}: ${stream === undefined ? 'will be made' : `there, last sequence ${stream.lastSeq}`}`,
-    );
-    const found = await createIndexDirectory(client, parseIndexPatterns(settings.indexPatterns.join(','))).read();
-    await checkPermissions(report, client, found, settings.refresh === 'force');
-    for (const facts of found) sayIndex(report, facts);
-    if (found.length === 0)
-      report.say(true, `indices      none match ${settings.indexPatterns.join(',')} now; new ones are followed as they come`);
-  } catch (error) {
-    report.say(false, describeError(error));
-  } finally {
-    await client.close();
-    await link.close();
-  }
+  // Side by side: who has two mistakes to mend is told both.
+  const cluster = await report.attempt(() => connectSource(settings, log));
+  const link = await report.attempt(() => connectStreams(settings, log));
+  if (cluster !== undefined) saySource(report, cluster.server);
+  if (link !== undefined) await report.attempt(() => sayStream(report, settings.stream, link));
+  if (cluster !== undefined) await report.attempt(() => lookAtIndices(report, settings, cluster.client));
+  await cluster?.client.close();
+  await link?.close();
   return report.done();
+}
+
+function saySource(report: Report, { distribution, version, clusterName, clusterUuid }: Server): void {
+  report.say(true, `source       ${distribution} ${version.text}, cluster ${clusterName} (${clusterUuid})`);
+}
+
+async function sayStream(report: Report, wanted: string, link: NatsLink): Promise<void> {
+  const name = await changeStreamFor(link, wanted);
+  const stream = await streamIdentity(link, name);
+  const state = stream === undefined ? 'will be made' : `there, last sequence ${stream.lastSeq}`;
+  report.say(true, `stream       ${name} on ${link.server}: ${state}`);
+}
+
+async function lookAtIndices(report: Report, settings: WatcherSettings, client: ElasticClient): Promise<void> {
+  const patterns = settings.indexPatterns.join(',');
+  const found = await createIndexDirectory(client, parseIndexPatterns(patterns)).read();
+  await checkPermissions(report, client, found, settings.refresh === 'force');
+  for (const facts of found) sayIndex(report, facts);
+  if (found.length === 0) report.say(true, `indices      none match ${patterns} now; new ones are followed as they come`);
 }
 
 /** Statistics and a search on one index that is to be followed, and a refresh where the watcher will refresh: what each needs is named. */

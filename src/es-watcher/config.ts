@@ -1,3 +1,5 @@
+import { describeError } from '../core/errors.ts';
+import { parseIndexPatterns } from '../elastic/patterns.ts';
 import { commonSettings } from '../service/common-settings.ts';
 import { elasticRule, elasticSettings } from '../service/elastic-settings.ts';
 import { boolean, bytes, duration, integer, listOf, oneOf, path, text } from '../service/kinds.ts';
@@ -80,6 +82,14 @@ export const watcherSettings = defineSettings(
       indexPatterns.every((pattern) => pattern.startsWith('-'))
         ? '--index-patterns only excludes; add what to follow, such as *'
         : undefined,
+    ({ indexPatterns }) => {
+      try {
+        parseIndexPatterns(indexPatterns.join(','));
+        return undefined;
+      } catch (error) {
+        return describeError(error);
+      }
+    },
   ],
 );
 

@@ -1,7 +1,7 @@
 import { succeededVersion } from '../core/version.ts';
 import type { BatchChannel } from './channel.ts';
 import type { Checkpoint, Incarnation } from './checkpoint.ts';
-import type { Incarnations } from './incarnations.ts';
+import { highestCheckpoint, type Incarnations } from './incarnations.ts';
 
 type Parts = {
   checkpoint: Checkpoint;
@@ -44,8 +44,7 @@ export class Drops {
 
   async publish(incarnation: Incarnation): Promise<void> {
     const { checkpoint } = this.#parts;
-    const highest = Math.max(-1, ...checkpoint.shards(incarnation).map((shard) => shard.checkpoint));
-    const version = succeededVersion(incarnation.epoch) + 2 * highest + 3;
+    const version = succeededVersion(incarnation.epoch) + 2 * highestCheckpoint(checkpoint, incarnation) + 3;
     const drop = { tenant: this.#tenant, index: incarnation.name, version, ts: this.#parts.now() };
     const sequence = await this.#channel.emit({ events: [], drop, origin: `${incarnation.uuid}.${incarnation.epoch}.drop` });
     checkpoint.transaction(true, () => {

@@ -92,7 +92,7 @@ export class Incarnations {
     if (known) epoch = this.#now();
     for (const incarnation of before) {
       // Above the last version that the predecessor can have given out, delete included.
-      const highest = Math.max(-1, ...this.#checkpoint.shards(incarnation).map((shard) => shard.checkpoint));
+      const highest = highestCheckpoint(this.#checkpoint, incarnation);
       while (succeededVersion(epoch) <= succeededVersion(incarnation.epoch) + 2 * highest + 4)
         epoch = this.#raised(incarnation, highest, epoch);
     }
@@ -102,4 +102,9 @@ export class Incarnations {
   #raised(incarnation: Incarnation, highest: number, epoch: number): number {
     return Math.max(epoch + 1, incarnation.epoch + Math.ceil((2 * highest + 4) / 2048));
   }
+}
+
+/** Of all its shards; -1 before anything of it is read. */
+export function highestCheckpoint(checkpoint: Checkpoint, incarnation: Incarnation): number {
+  return Math.max(-1, ...checkpoint.shards(incarnation).map((shard) => shard.checkpoint));
 }

@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import { BufferPool } from '../core/buffer-pool.ts';
 import { encodeDrop } from '../core/drop.ts';
 import type { ChangeEvent, DocumentOperation, IndexDrop } from '../core/event.ts';
-import { encodingHeader, type Frame, type FrameLimits, packFrames, sealFrame } from '../core/frame.ts';
+import { type Frame, frameHeaders, type FrameLimits, packFrames, sealPooled } from '../core/frame.ts';
 import { Slots } from '../core/slots.ts';
 import type { ChangeBatch, Stored } from '../core/strategy.ts';
 import { encodeSubject } from '../core/subject.ts';
@@ -77,12 +77,9 @@ export class Publisher {
     return packFrames(events, this.#parts.limits, (bytes) => this.#memory.take(bytes));
   }
 
-  /** The frame as it goes over the wire, in memory of its own: it may be held for long. */
-  async #seal(packed: Frame): Promise<Frame> {
-    const sealed = await sealFrame(packed, this.#parts.limits);
-    const frame = sealed === packed ? { ...packed, payload: Buffer.from(packed.payload) } : sealed;
-    this.#memory.give(packed.payload as Buffer);
-    return frame;
+  /** In memory of its own: it may be held for long. */
+  #seal(packed: Frame): Promise<Frame> {
+    return sealPooled(packed, this.#parts.limits, this.#memory);
   }
 
   async #publishFrame(frame: Frame, events: readonly ChangeEvent[], origin: string): Promise<number> {
@@ -106,7 +103,7 @@ export class Publisher {
       subject: encodeSubject({ tenant: event.tenant, index: event.index, operation: event.op }),
       payload: frame.payload,
       id,
-      ...(frame.encoding === undefined ? {} : { headers: new Map([[encodingHeader, frame.encoding]]) }),
+      headers: frameHeaders(frame),
     });
   }
 

@@ -1,49 +1,18 @@
 import { pause } from '../core/backoff.ts';
 import { describeError, GatewayError, isTransient } from '../core/errors.ts';
-import {
-  clientOptionsOf,
-  createClient,
-  createIndexDirectory,
-  type ElasticClient,
-  identify,
-  requireOneCluster,
-  parseIndexPatterns,
-  type Server,
-} from '../elastic/index.ts';
-import { connectNats, type NatsLink, natsSettingsOf } from '../jetstream/index.ts';
+import { createIndexDirectory, parseIndexPatterns } from '../elastic/index.ts';
 import type { Probes } from '../service/admin.ts';
 import type { Log } from '../service/log.ts';
 import type { Metrics } from '../service/metrics.ts';
 import { Checkpoint } from './checkpoint.ts';
 import type { WatcherSettings } from './config.ts';
 import { Observer } from './observer.ts';
+import { connectPeers, type Peers } from './peers.ts';
 import { Session } from './session.ts';
-
-export type Peers = { client: ElasticClient; server: Server; link: NatsLink };
 
 const betweenSessionsMs = 1_000;
 /** Without a poll for this long, and for twenty poll intervals, the watcher is not ready. */
 const pollOverdueMs = 10_000;
-
-/** Connects to both sides; throws what a user can act on. */
-export async function connectPeers(settings: WatcherSettings, log: Log): Promise<Peers> {
-  const client = createClient({
-    ...clientOptionsOf(settings),
-    onHostSkipped: (host, pauseMs, reason) => log.warn({ host, pauseMs, reason }, 'a source host is skipped for a while'),
-  });
-  try {
-    const server = await identify(client);
-    if (server.warning !== undefined) log.warn(server.warning);
-    await requireOneCluster(clientOptionsOf(settings), server);
-    const link = await connectNats(natsSettingsOf(settings, 'es-watcher'), {
-      onState: (state) => log.info({ server: state.server }, `NATS ${state.is}`),
-    });
-    return { client, server, link };
-  } catch (error) {
-    await client.close();
-    throw error;
-  }
-}
 
 /** es-watcher at work: sessions on one connection and one checkpoint. */
 export class Watcher {

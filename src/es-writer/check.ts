@@ -1,4 +1,3 @@
-import { describeError } from '../core/errors.ts';
 import { decodeSubject } from '../core/subject.ts';
 import { type ElasticClient, ElasticError, indexPath, type Server } from '../elastic/index.ts';
 import { examineStream, type NatsLink, natsFailure, type StreamIdentity, streamIdentity } from '../jetstream/index.ts';
@@ -7,7 +6,7 @@ import { Report } from '../service/check-report.ts';
 import type { CheckReport } from '../service/run.ts';
 import type { WriterSettings } from './config.ts';
 import { IndexNames } from '../core/index-names.ts';
-import { connectPeers, type Peers } from './peers.ts';
+import { connectStreams, connectTarget } from './peers.ts';
 
 /** Indices of the stream that are listed; of the others only their number. */
 const indicesListed = 20;
@@ -15,29 +14,17 @@ const indicesListed = 20;
 /** `--check`: connects, looks at versions, stream, consumer and permissions, says what would be written where. Changes nothing. */
 export async function checkWriter(settings: WriterSettings, log: Log): Promise<CheckReport> {
   const report = new Report();
-  let peers: Peers;
-  try {
-    peers = await connectPeers(settings, log);
-  } catch (error) {
-    report.say(false, describeError(error));
-    return report.done();
+  // Side by side: who has two mistakes to mend is told both.
+  const cluster = await report.attempt(() => connectTarget(settings, log));
+  const link = await report.attempt(() => connectStreams(settings, log));
+  if (cluster !== undefined) lookAtTarget(report, cluster.client, cluster.server);
+  if (link !== undefined) {
+    await report.attempt(() => lookAtStream(report, settings, link));
+    await report.attempt(() => lookAtDeadLetters(report, settings, link));
+    if (cluster !== undefined) await report.attempt(() => lookAtIndices(report, settings, cluster.client, link));
   }
-  const { client, server, link } = peers;
-  const looks = [
-    async () => lookAtTarget(report, client, server),
-    () => lookAtStream(report, settings, link),
-    () => lookAtDeadLetters(report, settings, link),
-    () => lookAtIndices(report, settings, client, link),
-  ];
-  for (const look of looks) {
-    try {
-      await look();
-    } catch (error) {
-      report.say(false, describeError(error));
-    }
-  }
-  await client.close();
-  await link.close();
+  await cluster?.client.close();
+  await link?.close();
   return report.done();
 }
 
@@ -63,6 +50,10 @@ async function lookAtPrivileges(report: Report, client: ElasticClient, targets: 
   for (const name of names) {
     const lacking = privileges.filter((privilege) => index[name]?.[privilege] !== true);
     if (lacking.length === 0) report.say(true, `may write    ${name}`);
+    else if (lacking.join() === 'manage')
+      report.warn(
+        `may write    ${name}, but not manage it: late writes are checked against the stream instead of index.gc_deletes`,
+      );
     else if (name === '*') report.warn(`may write    no index privilege ${lacking.join(', ')} on *: the indices written need it`);
     else report.say(false, `may write    ${name}: grant the index privileges ${lacking.join(', ')}`);
   }
@@ -98,7 +89,8 @@ async function lookAtStream(report: Report, settings: WriterSettings, link: Nats
 }
 
 function range({ firstSeq, lastSeq }: StreamIdentity): string {
-  return firstSeq > lastSeq ? 'none' : `${firstSeq} to ${lastSeq}`;
+  // A stream that never held a message says 0 twice.
+  return lastSeq === 0 || firstSeq > lastSeq ? 'none' : `${firstSeq} to ${lastSeq}`;
 }
 
 async function consumerOf(link: NatsLink, stream: string, consumer: string) {

@@ -1,10 +1,12 @@
+import { overlaps } from '../core/subject.ts';
 import { commonSettings } from '../service/common-settings.ts';
 import { elasticRule, elasticSettings } from '../service/elastic-settings.ts';
-import { bytes, duration, integer, listOf, text } from '../service/kinds.ts';
+import { bytes, duration, integer, listOf } from '../service/kinds.ts';
 import { natsRule, natsSettings } from '../service/nats-settings.ts';
 import { defineSettings, group, setting, type SettingsOf } from '../service/settings.ts';
 import { streamName } from '../service/stream-name.ts';
 import { renameRule } from '../service/rename-rule.ts';
+import { subjectPattern } from '../service/subject-pattern.ts';
 
 export const writerSettings = defineSettings(
   'es-writer',
@@ -21,7 +23,7 @@ export const writerSettings = defineSettings(
         help: 'Durable consumer; writers with the same one share the work.',
         default: 'es-writer',
       }),
-      filterSubjects: setting(listOf(text('SUBJECT')), {
+      filterSubjects: setting(listOf(subjectPattern()), {
         help: 'Subjects to take, comma-separated, with * and >, such as es.acme.orders.*; all if empty.',
         default: '',
       }),
@@ -74,6 +76,10 @@ export const writerSettings = defineSettings(
     elasticRule,
     natsRule,
     ({ retryMin, retryMax }) => (retryMin > retryMax ? '--retry-min is above --retry-max' : undefined),
+    ({ filterSubjects }) => {
+      const twice = filterSubjects.find((one, at) => filterSubjects.slice(0, at).some((other) => overlaps(one, other)));
+      return twice === undefined ? undefined : `--filter-subjects: ${twice} overlaps with one before it; give the wider one`;
+    },
     ({ stream, dlqStream }) => (stream === dlqStream ? '--dlq-stream must be another stream than --stream' : undefined),
   ],
 );

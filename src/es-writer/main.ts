@@ -1,7 +1,8 @@
 import { runProgram } from '../service/run.ts';
 import { writerSettings } from './config.ts';
 
-await runProgram({
+// Not awaited, as the executable is a CommonJS bundle, which has no top-level await; it never rejects.
+void runProgram({
   schema: writerSettings,
   async start(settings, frame) {
     const { EsWriter } = await import('./writer.ts');

@@ -1,10 +1,12 @@
-import { describeError, GatewayError } from '../core/errors.ts';
+import type { GatewayError } from '../core/errors.ts';
 import type { Message, Outcome, Refusal } from '../core/strategy.ts';
 import type { BulkFact, GcDeletesFact } from '../elastic/index.ts';
 import type { SourceLag } from '../jetstream/index.ts';
 import type { Log } from '../service/log.ts';
 import type { CounterSeries } from '../service/instruments.ts';
 import type { Metrics } from '../service/metrics.ts';
+import { Refusals } from '../service/refusals.ts';
+import { Troubles } from '../service/troubles.ts';
 import { type WriterMetrics, writerMetrics } from './metrics.ts';
 import type { WriteItem } from './open.ts';
 
@@ -20,8 +22,6 @@ export type Held = {
 
 /** A target that has been too busy for every document for so long is a reason not to be ready. */
 const busyTooLongMs = 10_000;
-/** Kinds of refusal that are logged, each once. */
-const refusalsLogged = 1_000;
 
 /** Tells metrics, the log, /stats and readiness what happens. */
 export class Observer {
@@ -30,8 +30,8 @@ export class Observer {
   readonly #meters: WriterMetrics;
   readonly #outcomes = { stored: 0, stale: 0, refused: 0 };
   readonly #late = { written: 0, stale: 0, scans: 0, scannedMessages: 0 };
-  readonly #troubles = new Map<string, { code: string; text: string }>();
-  readonly #refusals = new Set<string>();
+  readonly #troubles: Troubles;
+  readonly #refusals: Refusals;
   readonly #gcDeletes = new Map<string, number>();
   #deadLetters = 0;
   #frames = 0;
@@ -40,11 +40,12 @@ export class Observer {
   #retries = 0;
   #busySince: number | undefined;
   #busyReason = '';
-  #lastError: { at: string; code: string; message: string } | undefined;
   #lag: SourceLag | undefined;
 
   constructor(log: Log, metrics: Metrics) {
     this.#log = log;
+    this.#troubles = new Troubles(log);
+    this.#refusals = new Refusals(log);
     this.#metrics = metrics;
     this.#meters = writerMetrics(metrics);
   }
@@ -127,13 +128,8 @@ export class Observer {
     this.#meters.deadLetters.with({ type: refusal.type }).inc();
   }
 
-  /** The first of its kind is worth a line, with an example; the rest is counted. */
-  refused(where: { index: string; id: string } | { subject: string }, refusal: Refusal): void {
-    const kind = `${'index' in where ? where.index : ''} ${refusal.type}`;
-    if (this.#refusals.has(kind) || this.#refusals.size >= refusalsLogged) return;
-    this.#refusals.add(kind);
-    const { status, type, reason } = refusal;
-    this.#log.warn({ ...where, status, type, reason }, 'kept as a dead letter; further ones of this kind are only counted');
+  refused(where: Parameters<Refusals['tell']>[0], refusal: Refusal): void {
+    this.#refusals.tell(where, refusal);
   }
 
   foreign(): void {
@@ -147,26 +143,12 @@ export class Observer {
     if (captured > 0) this.#meters.changeSeconds.with({}).observe(Math.max(0, Date.now() - captured) / 1000);
   }
 
-  /** A state that lasts, under a name; told when it begins, when it changes and when it is over. */
   trouble(about: string, error: unknown): void {
-    const before = this.#troubles.get(about);
-    if (error === undefined) {
-      if (before === undefined) return;
-      this.#troubles.delete(about);
-      this.#log.info({ about }, 'going on');
-      return;
-    }
-    const code = error instanceof GatewayError ? error.code : 'UNEXPECTED';
-    const text = describeError(error);
-    this.#troubles.set(about, { code, text });
-    this.#lastError = { at: new Date().toISOString(), code, message: text };
-    if (before?.code !== code) this.#log.warn({ about, code, ...(error instanceof GatewayError ? {} : { err: error }) }, text);
+    this.#troubles.tell(about, error);
   }
 
-  /** Something to know that does not last. */
   notice(error: GatewayError): void {
-    this.#lastError = { at: new Date().toISOString(), code: error.code, message: error.message };
-    this.#log.warn({ code: error.code }, describeError(error));
+    this.#troubles.notice(error);
   }
 
   dropped(index: string, target: string): void {
@@ -206,7 +188,7 @@ export class Observer {
 
   /** Why the target does not take documents, and what else keeps work from being done. */
   get troubles(): string[] {
-    const reasons = [...this.#troubles.values()].map(({ text }) => text);
+    const reasons = this.#troubles.texts;
     const busyMs = this.#busySince === undefined ? 0 : Date.now() - this.#busySince;
     if (busyMs > busyTooLongMs && reasons.length === 0) {
       reasons.push(`the target has been too busy for ${Math.round(busyMs / 1000)} s: ${this.#busyReason}`);
@@ -224,7 +206,7 @@ export class Observer {
       deadLetters: this.#deadLetters,
       late: { ...this.#late },
       lag: this.#lag,
-      lastError: this.#lastError,
+      lastError: this.#troubles.last,
     };
   }
 }

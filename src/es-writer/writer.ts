@@ -1,4 +1,6 @@
 import { pause } from '../core/backoff.ts';
+import { freeMemory } from '../core/free-memory.ts';
+import { Intake } from '../core/intake.ts';
 import { openPayload } from '../core/frame.ts';
 import { Pump, type PumpLimits, type PumpStages } from '../core/pump.ts';
 import type { Message } from '../core/strategy.ts';
@@ -10,9 +12,9 @@ import type { Metrics } from '../service/metrics.ts';
 import type { WriterSettings } from './config.ts';
 import type { Drops } from './drops.ts';
 import { IndexNames } from '../core/index-names.ts';
-import { Intake } from './intake.ts';
+import { Arrivals } from './arrivals.ts';
 import { Observer } from './observer.ts';
-import { bytesOf, freeMemory, openItems, type WriteItem } from './open.ts';
+import { bytesOf, openItems, type WriteItem } from './open.ts';
 import { type Kit, openDrops, openTarget } from './parts.ts';
 import { connectPeers, type Peers } from './peers.ts';
 
@@ -27,6 +29,7 @@ export class EsWriter {
   readonly #observer: Observer;
   readonly #source: JetStreamSource;
   readonly #letters: DeadLetters;
+  readonly #arrivals = new Arrivals(Date.now);
   readonly #drops: Drops;
   readonly #pump: Pump<WriteItem>;
   readonly #names: IndexNames;
@@ -113,6 +116,7 @@ export class EsWriter {
       await this.#pump.run();
     } finally {
       this.#stopping.abort();
+      this.#arrivals.stop();
       this.#letters.abandon();
       await this.#drops.stop();
       await this.#letters.close();
@@ -186,18 +190,18 @@ export class EsWriter {
     const intake = new Intake({
       source: this.#source,
       workingEveryMs: Math.ceil(this.#settings.ackWait / 3),
-      divert: (delivery) => {
+      take: (delivery) => {
+        this.#arrivals.note(delivery.message);
         this.#observer.received(delivery.message);
-        return this.#drops.take(delivery);
+        return this.#drops.take(delivery) ? undefined : delivery;
       },
-      now: Date.now,
     });
     const target = openTarget(kit, this.#stopping.signal);
     return {
       source: intake,
       open: async (message) => {
         const payload = await openPayload(message);
-        const items = await openItems(message, payload, documents, intake.firstDelivered(message));
+        const items = await openItems(message, payload, documents, this.#arrivals.firstDelivered(message));
         this.#opened.set(message, { payload, captured: items[0]?.event.ts ?? 0 });
         return items;
       },

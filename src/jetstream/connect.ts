@@ -1,21 +1,14 @@
-import { readFile } from 'node:fs/promises';
 import { jetstream, jetstreamManager, type JetStreamClient, type JetStreamManager } from '@nats-io/jetstream';
-import {
-  connect,
-  credsAuthenticator,
-  errors,
-  nkeyAuthenticator,
-  type ConnectionOptions,
-  type NatsConnection,
-} from '@nats-io/transport-node';
+import { connect, errors, type ConnectionOptions, type NatsConnection } from '@nats-io/transport-node';
 import { backoffMs } from '../core/backoff.ts';
 import { GatewayError } from '../core/errors.ts';
 import { safeUrl } from '../core/safe-url.ts';
 import { pause, systemClock, type Clock } from './clock.ts';
 import { natsFailure } from './failures.ts';
+import { authenticatorOf, checkTlsFiles, type LoginFiles } from './login.ts';
 import { parseServers } from './nats-url.ts';
 
-export type NatsSettings = {
+export type NatsSettings = LoginFiles & {
   /** `nats://user:password@host:4222`, `nats://token@host`, `tls://host`, `host:port`. */
   urls: readonly string[];
   /** Name of the connection, shown by the server's own tools. */
@@ -23,11 +16,6 @@ export type NatsSettings = {
   user?: string;
   password?: string;
   token?: string;
-  /** A .creds file (JWT and seed). */
-  credsFile?: string;
-  /** A file holding an nkey seed. */
-  nkeyFile?: string;
-  tls?: { caFile?: string; certFile?: string; keyFile?: string; handshakeFirst?: boolean };
   /** JetStream domain, for a leaf node. */
   domain?: string;
   /** For users who may not subscribe to `_INBOX.>`. */
@@ -91,13 +79,25 @@ export async function connectNats(settings: NatsSettings, options: ConnectOption
     try {
       return await open(settings, attemptOptions, server, options, clock);
     } catch (error) {
-      const failure = natsFailure(error, `connecting to NATS at ${server}`);
+      const failure = connectFailure(error, server, attemptOptions);
       if (!failure.transient || options.waitOnFirstConnect !== true) throw failure;
       options.onWaiting?.(failure);
       await pause(clock, backoffMs(attempt, firstConnect));
       if (options.signal?.aborted === true) throw failure;
     }
   }
+}
+
+/** A server that misses the client's certificate says nothing: the client library waits until its time is up. */
+function connectFailure(error: unknown, server: string, { tls }: ConnectionOptions): GatewayError {
+  const failure = natsFailure(error, `connecting to NATS at ${server}`);
+  const certain = !(error instanceof errors.TimeoutError) || typeof tls !== 'object' || tls?.certFile !== undefined;
+  if (certain) return failure;
+  return new GatewayError(failure.code, failure.message, {
+    hint: `${failure.hint} It may ask for a client certificate: --nats-cert-file and --nats-key-file`,
+    transient: failure.transient,
+    cause: error,
+  });
 }
 
 async function libraryOptions(settings: NatsSettings, list: ReturnType<typeof parseServers>): Promise<ConnectionOptions> {
@@ -123,25 +123,10 @@ async function libraryOptions(settings: NatsSettings, list: ReturnType<typeof pa
   if (token !== undefined) found.token = token;
   if (settings.inboxPrefix !== undefined) found.inboxPrefix = settings.inboxPrefix;
   if (settings.tls !== undefined || list.tls) found.tls = { ...settings.tls };
-  if (settings.credsFile !== undefined) found.authenticator = credsAuthenticator(await secret(settings.credsFile));
-  else if (settings.nkeyFile !== undefined) {
-    const seed = Buffer.from(await secret(settings.nkeyFile))
-      .toString()
-      .trim();
-    found.authenticator = nkeyAuthenticator(Buffer.from(seed));
-  }
+  await checkTlsFiles(settings);
+  const authenticator = await authenticatorOf(settings);
+  if (authenticator !== undefined) found.authenticator = authenticator;
   return found;
-}
-
-async function secret(path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw new GatewayError('NATS_CREDENTIALS_FILE', `reading the NATS credentials file ${path}: ${String(error)}`, {
-      hint: 'check the path and its permissions',
-      cause: error,
-    });
-  }
 }
 
 async function open(

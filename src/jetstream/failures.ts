@@ -41,30 +41,35 @@ const netCodes = new Set([
 function isTlsFailure(error: Error): boolean {
   const code = (error as NodeJS.ErrnoException).code ?? '';
   return (
-    /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED)/.test(code) || /certificate|SSL routines/i.test(error.message)
+    /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED)/.test(code) ||
+    /certificate|SSL routines|does not support 'tls'/i.test(error.message)
   );
 }
+
+const tlsHint =
+  'give the authority of the server with --nats-ca-file (NATS_CA_FILE), or correct scheme and name in --nats-url (NATS_URL)';
 
 /** Any failure of the client library as a GatewayError. `tried` reads like "reading stream ES_CHANGES"; no credentials get through. */
 export function natsFailure(error: unknown, tried: string): GatewayError {
   if (error instanceof GatewayError) return error;
   if (!(error instanceof Error)) return new GatewayError('NATS_FAILED', `${tried}: ${safeUrl(String(error))}`);
-  const said = `${tried}: ${safeUrl(error.message)}`;
-  const fail = (code: string, hint: string, transient: boolean): GatewayError =>
-    new GatewayError(code, said, { hint, transient, cause: error });
+  // Node adds advice for its own command line to some messages.
+  const said = `${tried}: ${safeUrl(error.message.split('; if the root CA')[0]!)}`;
+  const fail = (code: string, message: string, hint: string, transient = false): GatewayError =>
+    new GatewayError(code, message, { hint, transient, cause: error });
 
   if (error instanceof errors.AuthorizationError || error instanceof errors.UserAuthenticationExpiredError) {
-    return fail('NATS_UNAUTHORISED', 'check the credentials given with --nats-url (NATS_URL) or the credentials settings', false);
+    return fail('NATS_UNAUTHORISED', said, 'check the credentials given with --nats-url (NATS_URL) or the credentials settings');
   }
   if (error instanceof errors.PermissionViolationError) {
-    return fail('NATS_PERMISSION', 'grant the NATS user of --nats-url (NATS_URL) this subject', false);
+    return fail('NATS_PERMISSION', said, 'grant the NATS user of --nats-url (NATS_URL) this subject');
   }
   if (error instanceof errors.ClosedConnectionError || error instanceof errors.DrainingConnectionError) {
-    return fail('NATS_CLOSED', 'the connection was closed on this side', false);
+    return fail('NATS_CLOSED', said, 'the connection was closed on this side');
   }
   if (error instanceof JetStreamApiError) return apiFailure(error, said);
   if (error.name === 'JetStreamNotEnabled') return disabledFailure(error, said);
-  if (isTlsFailure(error)) return fail('NATS_TLS', 'check the TLS settings and the scheme of --nats-url (NATS_URL)', false);
+  if (isTlsFailure(error)) return fail('NATS_TLS', said, tlsHint);
   const code = (error as NodeJS.ErrnoException).code;
   if (
     error instanceof errors.TimeoutError ||
@@ -73,9 +78,9 @@ export function natsFailure(error: unknown, tried: string): GatewayError {
     error instanceof errors.NoRespondersError ||
     netCodes.has(String(code))
   ) {
-    return fail('NATS_UNREACHABLE', 'is the server of --nats-url (NATS_URL) up and reachable from here?', true);
+    return fail('NATS_UNREACHABLE', said, 'is the server of --nats-url (NATS_URL) up and reachable from here?', true);
   }
-  return fail('NATS_FAILED', 'see the message of the NATS client', false);
+  return fail('NATS_FAILED', said, 'see the message of the NATS client');
 }
 
 /** `doing` reads like "publishing to es.acme.products.index". */

@@ -4,6 +4,7 @@ import type { NatsSettings } from './connect.ts';
 type NatsValues = {
   natsUrl: readonly string[];
   natsCredsFile: string | undefined;
+  natsNkeyFile?: string | undefined;
   natsUser: string | undefined;
   natsPassword: string | undefined;
   natsToken: string | undefined;
@@ -18,7 +19,13 @@ export function natsSettingsOf(values: NatsValues, name: string): NatsSettings {
   return {
     urls: values.natsUrl,
     name,
-    ...given({ user: values.natsUser, password: values.natsPassword, token: values.natsToken, credsFile: values.natsCredsFile }),
+    ...given({
+      user: values.natsUser,
+      password: values.natsPassword,
+      token: values.natsToken,
+      credsFile: values.natsCredsFile,
+      nkeyFile: values.natsNkeyFile,
+    }),
     ...(Object.values(tls).some((file) => file !== undefined) ? { tls: given(tls) } : {}),
   };
 }

@@ -39,6 +39,8 @@ const gibibyte = 2 ** 30;
 const changeBytes = 10 * gibibyte;
 const deadLetterBytes = gibibyte;
 const leastBytes = 2 ** 20;
+/** Of the space that there is, a stream of changes takes this much at most. */
+const shareTaken = 0.75;
 const duplicateWindowMs = 120_000;
 
 /** Makes or adopts the stream of changes (subjects `es.>`). Throws STREAM_SHAPE, STREAM_OVERLAP, STREAM_SPACE, NATS_*, JETSTREAM_*. */
@@ -114,17 +116,20 @@ export function rawStreamOf(name: string): string {
 }
 
 /**
- * What `ensureChangeStream` and `ensureDeadLetterStream` would find, and nothing changed; undefined where they would make a stream. Throws
- * what they would throw. A stream of changes may have any subjects, as it is to be read.
+ * What `ensureChangeStream`, `ensureDeadLetterStream` or `ensureOutputStream` would find, and nothing changed; undefined where they would make
+ * a stream. Throws what they would throw. A stream of changes may have any subjects, as it is to be read.
  */
 export async function examineStream(
   link: NatsLink,
   name: string,
-  of: 'changes' | 'dead letters',
+  of: 'changes' | 'dead letters' | 'output',
 ): Promise<{ identity: StreamIdentity; warnings: readonly string[] } | undefined> {
-  const subjects = [of === 'changes' ? 'es.>' : 'dlq.es.>'];
+  const subjects = of === 'output' ? [] : [of === 'changes' ? changeSubjects : 'dlq.es.>'];
   const info = await findStream(link, name);
-  if (info !== undefined) return { identity: identityOf(info), warnings: checkShape(info, of === 'changes' ? [] : subjects) };
+  if (info !== undefined) {
+    if (of === 'output' && takesChanges(info) && info.state.messages > 0) throw taken(info);
+    return { identity: identityOf(info), warnings: checkShape(info, of === 'dead letters' ? subjects : []) };
+  }
   await refuseOverlap(link, { name, subjects });
   return undefined;
 }
@@ -186,21 +191,26 @@ async function adopt(link: NatsLink, wanted: Wanted, info: StreamInfo): Promise<
 }
 
 async function create(link: NatsLink, wanted: Wanted, defaultBytes: number, description: string): Promise<EnsuredStream> {
-  const { made, maxBytes } = await fitted(link, wanted, defaultBytes, (bytes) =>
-    link.manager.streams.add({
+  const { streams } = link.manager;
+  // How much a server has left cannot be asked for. So a stream that takes what there is, is made larger than it is to be: what it then gives
+  // back stays free, for dead letters and for documents too large for a message.
+  const leaves = wanted.maxBytes === undefined && defaultBytes === changeBytes;
+  const { made, maxBytes } = await fitted(link, wanted, defaultBytes, async (bytes) => {
+    const larger = await streams.add({
       name: wanted.name,
       subjects: [...wanted.subjects],
       description,
       retention: RetentionPolicy.Limits,
       discard: DiscardPolicy.New,
       storage: StorageType.File,
-      max_bytes: bytes,
+      max_bytes: leaves ? Math.floor(bytes / shareTaken) : bytes,
       num_replicas: wanted.replicas ?? 1,
       duplicate_window: nanos(duplicateWindowMs),
       allow_direct: true,
       ...(wanted.transform === undefined ? {} : { subject_transform: wanted.transform }),
-    }),
-  );
+    });
+    return leaves ? streams.update(wanted.name, { max_bytes: bytes }) : larger;
+  });
   return { identity: identityOf(made), was: 'created', maxBytes, warnings: [] };
 }
 
@@ -247,9 +257,8 @@ async function roomFor(link: NatsLink, defaultBytes: number): Promise<number> {
   if (account === undefined || limits === undefined) return defaultBytes;
   let room = defaultBytes;
   if (limits.max_storage > 0) {
-    // A quarter stays free: for dead letters, and for documents too large for a message.
     const left = limits.max_storage - Math.max(account.reserved_storage, account.storage);
-    room = defaultBytes === changeBytes ? Math.floor(left * 0.75) : Math.min(defaultBytes, left);
+    room = defaultBytes === changeBytes ? Math.floor(left * shareTaken) : Math.min(defaultBytes, left);
   }
   if (limits.storage_max_stream_bytes > 0) room = Math.min(room, limits.storage_max_stream_bytes);
   return Math.max(room, leastBytes);

@@ -20,7 +20,7 @@ export const gatewaySettings = defineSettings(
         default: 'false',
       }),
       natsBinary: setting(path(), {
-        help: 'The server’s program; if it is not there, nats-server is looked for on PATH.',
+        help: 'The server’s program; if it is not there, nats-server is looked for beside this program and on PATH.',
         default: '/usr/bin/nats-server',
       }),
       natsListen: setting(listen(), { help: 'Where the server listens for clients.', default: '0.0.0.0:4222' }),
@@ -48,9 +48,11 @@ export const gatewaySettings = defineSettings(
         default: 'nats-gateway',
       }),
       upstreamCredsFile: setting(path('FILE'), { help: 'Credentials file of the NATS user upstream (JWT and seed).' }),
-      upstreamUser: setting(text('NAME'), { help: 'NATS user upstream; an embedded server demands it of all its clients.' }),
+      upstreamUser: setting(text('NAME'), {
+        help: 'NATS user upstream. An embedded server demands the user, or token, of its side of all its clients.',
+      }),
       upstreamPassword: setting(secret(), { help: 'NATS password upstream.' }),
-      upstreamToken: setting(secret(), { help: 'NATS token upstream; an embedded server demands it of all its clients.' }),
+      upstreamToken: setting(secret(), { help: 'NATS token upstream.' }),
       upstreamCaFile: setting(path('FILE'), {
         help: 'PEM file of the authority that signed the upstream servers’ certificates.',
       }),
@@ -125,9 +127,9 @@ export const gatewaySettings = defineSettings(
       }),
       inflightBytesMax: setting(bytes('64KB', '4GB'), {
         help: 'Most bytes read and not yet acknowledged downstream.',
-        default: '32MB',
+        default: '8MB',
       }),
-      inflightFramesMax: setting(integer(1, 100_000), { help: 'Most messages read and not yet acknowledged.', default: '1024' }),
+      inflightFramesMax: setting(integer(1, 100_000), { help: 'Most messages read and not yet acknowledged.', default: '128' }),
     }),
     ...group('Admin API', {
       adminDisabled: setting(boolean(), { help: 'Serve no admin API.', default: 'false' }),

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { delimiter, isAbsolute, join } from 'node:path';
+import { delimiter, dirname, isAbsolute, join } from 'node:path';
 import { backoffMs, pause } from '../core/backoff.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { Log } from '../service/log.ts';
@@ -12,12 +12,16 @@ const restart = { minMs: 200, maxMs: 10_000 };
 /** A server that has run for so long starts the count of failures anew. */
 const steadyAfterMs = 30_000;
 const stopWithinMs = 10_000;
+const readyWithinMs = 5_000;
 const linesKept = 20;
+/** The last line of the server's start. */
+const readyLine = 'Server is ready';
 
 /**
  * Runs the server and ends it when our end of the pipe on its input closes, which happens however the gateway ends, SIGKILL included. The
  * server has no other way to know: it is not told that its parent is gone.
  */
+const shell = '/bin/sh';
 const script = `
 exec 3<&0
 "$@" </dev/null 3<&- &
@@ -51,6 +55,7 @@ export class EmbeddedServer {
   readonly #lock: StoreLock;
   readonly #stopping = new AbortController();
   readonly #lines: string[] = [];
+  #ready = Promise.withResolvers<void>();
   #child: ChildProcess | undefined;
   #ended: Promise<string> = Promise.resolve('');
   #watching: Promise<void> = Promise.resolve();
@@ -81,7 +86,7 @@ export class EmbeddedServer {
 
   /** Runs it on another address than its clients know, so that nobody comes before `prepare` is done; ends it then. */
   async prepare(work: (url: string) => Promise<void>): Promise<void> {
-    const port = await bind('127.0.0.1', 0);
+    const port = await freePort('127.0.0.1');
     this.#spawn({ ...this.#settings, listen: { host: '127.0.0.1', port } });
     const failed = this.#ended.then((exit) => {
       throw this.#failure(exit);
@@ -94,8 +99,8 @@ export class EmbeddedServer {
     }
   }
 
-  /** Starts it for good. Throws NATS_LISTEN_FAILED where another program has its address: clients would be taken for ours there. */
-  async start(): Promise<void> {
+  /** Starts it for good, and waits until it takes clients. Throws NATS_LISTEN_FAILED where another program has its address: clients would be taken for ours there. */
+  async start(stopping: AbortSignal): Promise<void> {
     const { host, port } = this.#settings.listen;
     await bind(host, port).catch((cause: unknown) => {
       throw new GatewayError(
@@ -107,8 +112,11 @@ export class EmbeddedServer {
         },
       );
     });
+    this.#ready = Promise.withResolvers();
     this.#spawn(this.#settings);
     this.#watching = this.#watch();
+    // Where it ends or takes long, whoever connects to it waits and tells.
+    await Promise.race([this.#ready.promise, this.#ended, pause(readyWithinMs, stopping)]);
   }
 
   /** Where the gateway itself reaches it. */
@@ -162,11 +170,11 @@ export class EmbeddedServer {
 
   #spawn(settings: EmbeddedSettings): void {
     writeFileSync(configFileOf(settings.storeDir), embeddedConfig(settings), { mode: 0o600 });
+    const server = [settings.binary, '-c', configFileOf(settings.storeDir)];
+    // An image without a shell has nobody but us to be outlived: we are its first process, and the kernel ends the others with it.
+    const words = existsSync(shell) ? [shell, '-c', script, 'nats-server', ...server] : server;
     // A session of its own: Ctrl-C at a terminal must not end the server before the gateway has drained.
-    const child = spawn('/bin/sh', ['-c', script, 'nats-server', settings.binary, '-c', configFileOf(settings.storeDir)], {
-      detached: true,
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
+    const child = spawn(words[0]!, words.slice(1), { detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
     this.#child = child;
     child.stdin.on('error', () => undefined);
     for (const stream of [child.stdout, child.stderr]) {
@@ -188,6 +196,7 @@ export class EmbeddedServer {
     if (line.trim() === '') return;
     this.#lines.push(read?.text ?? line);
     if (this.#lines.length > linesKept) this.#lines.shift();
+    if (read?.text === readyLine) this.#ready.resolve();
     // The server's banner and addresses are nothing that an operator of the gateway waits for.
     const level = read === undefined || read.level === 'info' ? 'debug' : read.level === 'fatal' ? 'error' : read.level;
     this.#log[level](read?.text ?? line);
@@ -217,6 +226,7 @@ export class EmbeddedServer {
     const child = this.#child;
     if (child === undefined) return;
     child.stdin?.end();
+    if (!existsSync(shell)) child.kill('SIGTERM');
     const late = setTimeout(() => {
       const pid = readPid(pidFileOf(this.#settings.storeDir));
       if (pid !== undefined) signalProcess(pid, 'SIGKILL');
@@ -226,15 +236,10 @@ export class EmbeddedServer {
   }
 }
 
-/** The program at the path, or else `nats-server` on the search path. Throws NATS_BINARY_MISSING. */
+/** The program at the path, or else `nats-server` beside our own executable or on the search path. Throws NATS_BINARY_MISSING. */
 export function findBinary(path: string, searchPath: string): string {
-  const places = [
-    path,
-    ...searchPath
-      .split(delimiter)
-      .filter(isAbsolute)
-      .map((directory) => join(directory, 'nats-server')),
-  ];
+  const directories = [dirname(process.execPath), ...searchPath.split(delimiter).filter(isAbsolute)];
+  const places = [path, ...directories.map((directory) => join(directory, 'nats-server'))];
   for (const place of places) {
     try {
       accessSync(place, constants.X_OK);
@@ -243,11 +248,16 @@ export function findBinary(path: string, searchPath: string): string {
       // The next place.
     }
   }
-  throw new GatewayError('NATS_BINARY_MISSING', `there is no nats-server at ${path} nor on PATH`, {
+  throw new GatewayError('NATS_BINARY_MISSING', `there is no nats-server at ${path}, beside this program, nor on PATH`, {
     hint:
       'install it (packages nats-server of Debian, Alpine and Homebrew; go install github.com/nats-io/nats-server/v2@latest; releases at' +
       ' github.com/nats-io/nats-server), or set --nats-binary (NATS_BINARY) to where it is',
   });
+}
+
+/** A port that nobody listens on now. */
+export function freePort(host: string): Promise<number> {
+  return bind(host, 0);
 }
 
 /** Takes an address for a moment; answers the port. */

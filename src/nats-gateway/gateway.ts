@@ -1,5 +1,6 @@
 import { pause } from '../core/backoff.ts';
 import { GatewayError } from '../core/errors.ts';
+import { Intake } from '../core/intake.ts';
 import { Pump, type PumpLimits, type PumpStages } from '../core/pump.ts';
 import type { Message, Refusal } from '../core/strategy.ts';
 import {
@@ -16,9 +17,9 @@ import type { GatewaySettings } from './config.ts';
 import { Deliverer } from './deliver.ts';
 import { Drops } from './drops.ts';
 import { reasonsAgainst, shortage } from './health.ts';
-import { Intake } from './intake.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import type { Observer } from './observer.ts';
+import { OrderedAcks } from './ordered-acks.ts';
 import { OutputSet } from './output-set.ts';
 import { type GatewayItem, Rewriter } from './rewriter.ts';
 import { Rules } from './rules.ts';
@@ -119,12 +120,13 @@ export class Gateway {
       everyMs: dropsEveryMs,
       workingEveryMs,
     });
+    const acks = new OrderedAcks();
     this.#intake = new Intake({
       source,
       workingEveryMs,
-      divert: (delivery) => {
+      take: (delivery) => {
         observer.received(delivery.message);
-        return this.#drops.take(delivery);
+        return this.#drops.take(delivery) ? undefined : acks.wrap(delivery);
       },
     });
     this.#pump = new Pump(this.#stages(), this.#limits(workingEveryMs), {

@@ -1,20 +1,21 @@
-import type { Desk } from './admin-routes.ts';
+import { gatewayRoutes, type Desk } from './admin-routes.ts';
 import { GatewayError } from '../core/errors.ts';
 import { runProgram } from '../service/run.ts';
 import { gatewaySettings } from './config.ts';
 
 const argv = process.argv.slice(2);
 
-if (argv[0] === 'test') {
+async function test(): Promise<void> {
   const { runTest } = await import('./dry-run.ts');
   process.exitCode = await runTest(argv.slice(1));
-} else {
+}
+
+async function run(): Promise<void> {
   let desk: Desk | undefined;
   const started = (): Desk => {
     if (desk !== undefined) return desk;
     throw new GatewayError('NOT_STARTED', 'the gateway is still starting', { transient: true });
   };
-  const { gatewayRoutes } = await import('./admin-routes.ts');
   await runProgram({
     schema: gatewaySettings,
     async start(settings, frame) {
@@ -37,3 +38,5 @@ if (argv[0] === 'test') {
     },
   });
 }
+
+void (argv[0] === 'test' ? test() : run());

@@ -7,7 +7,7 @@ export function gatewayMetrics(metrics: Metrics) {
   return {
     documents: metrics.counter(
       'documents_total',
-      'Documents by fate: passed, filtered, transformed, failed. Those of frames that a subject filter keeps back are not counted, as the frames are not opened.',
+      'Documents by fate: passed, filtered, transformed, failed. Of frames that a subject filter keeps back, which are not opened, those that a header counts.',
       ['index', 'operation', 'fate'],
     ),
     frames: metrics.counter(

@@ -1,16 +1,15 @@
-import { describeError, GatewayError } from '../core/errors.ts';
 import type { Message, Refusal } from '../core/strategy.ts';
 import type { SourceLag } from '../jetstream/index.ts';
 import type { Log } from '../service/log.ts';
 import type { Metrics } from '../service/metrics.ts';
+import { Refusals } from '../service/refusals.ts';
+import { Troubles } from '../service/troubles.ts';
 import { type GatewayMetrics, gatewayMetrics } from './metrics.ts';
 import type { Fates } from './rewriter.ts';
 import type { Plan } from './rules.ts';
 
 type Counts = Fates & { frames: number; filteredFrames: number };
 
-/** Kinds of refusal that are logged, each once. */
-const refusalsLogged = 1_000;
 /** Indices and operations that are counted each for itself. */
 const rowsMax = 10_000;
 const rateOverMs = 10_000;
@@ -20,16 +19,17 @@ export class Observer {
   readonly meters: GatewayMetrics;
   readonly #log: Log;
   readonly #counts = new Map<string, Counts>();
-  readonly #troubles = new Map<string, { code: string; text: string }>();
-  readonly #refusals = new Set<string>();
+  readonly #troubles: Troubles;
+  readonly #refusals: Refusals;
   readonly #total = { frames: 0, documents: 0, bytes: 0, deadLetters: 0, redeliveries: 0, settled: 0 };
   /** A few looks at the totals, one a second, for rates. */
   #looks: { at: number; frames: number; documents: number; bytes: number }[] = [];
-  #lastError: { at: string; code: string; message: string } | undefined;
   #lag: SourceLag | undefined;
 
   constructor(log: Log, metrics: Metrics) {
     this.#log = log;
+    this.#troubles = new Troubles(log);
+    this.#refusals = new Refusals(log);
     this.meters = gatewayMetrics(metrics);
   }
 
@@ -85,31 +85,12 @@ export class Observer {
     this.meters.deadLetters.with({ type: refusal.type }).inc();
   }
 
-  /** The first of its kind is worth a line, with an example; the rest is counted. */
-  refused(where: { index: string; id: string } | { subject: string }, refusal: Refusal): void {
-    const kind = `${'index' in where ? where.index : ''} ${refusal.type}`;
-    if (this.#refusals.has(kind) || this.#refusals.size >= refusalsLogged) return;
-    this.#refusals.add(kind);
-    this.#log.warn(
-      { ...where, type: refusal.type, reason: refusal.reason },
-      'kept as a dead letter; further ones of this kind are only counted',
-    );
+  refused(where: Parameters<Refusals['tell']>[0], refusal: Refusal): void {
+    this.#refusals.tell(where, refusal);
   }
 
-  /** A state that lasts, under a name; told when it begins, when it changes and when it is over. */
   trouble(about: string, error: unknown): void {
-    const before = this.#troubles.get(about);
-    if (error === undefined) {
-      if (before === undefined) return;
-      this.#troubles.delete(about);
-      this.#log.info({ about }, 'going on');
-      return;
-    }
-    const code = error instanceof GatewayError ? error.code : 'UNEXPECTED';
-    const text = describeError(error);
-    this.#troubles.set(about, { code, text });
-    this.#lastError = { at: new Date().toISOString(), code, message: text };
-    if (before?.code !== code) this.#log.warn({ about, code, ...(error instanceof GatewayError ? {} : { err: error }) }, text);
+    this.#troubles.tell(about, error);
   }
 
   /** Something to know that does not last. */
@@ -134,7 +115,7 @@ export class Observer {
   }
 
   get troubles(): string[] {
-    return [...this.#troubles.values()].map(({ text }) => text);
+    return this.#troubles.texts;
   }
 
   stats(): object {
@@ -163,7 +144,7 @@ export class Observer {
         };
       }),
       lag: this.#lag,
-      lastError: this.#lastError,
+      lastError: this.#troubles.last,
     };
   }
 }

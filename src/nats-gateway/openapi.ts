@@ -72,7 +72,7 @@ export function openApi(version: string): Json {
           security: guarded,
           responses: {
             '200': json(
-              'Figures since the start. Documents of frames that a subject filter keeps back are not counted.',
+              'Figures since the start. Of frames that a subject filter keeps back the documents are counted where a header tells them.',
               object(
                 {
                   upstream: object({ server: text, connected: { type: 'boolean' }, stream: text }),

@@ -1,12 +1,14 @@
 import { crc32 } from 'node:zlib';
+import { BufferPool } from '../core/buffer-pool.ts';
 import { describeError, GatewayError, isTransient } from '../core/errors.ts';
 import { decodeEnvelopes } from '../core/envelope.ts';
 import type { ChangeEvent, SourceReference } from '../core/event.ts';
-import { encodingHeader, type FrameLimits, openPayload, packFrames, sealFrame } from '../core/frame.ts';
+import { documentsOf, frameHeaders, type FrameLimits, openPayload, packFrames, sealPooled } from '../core/frame.ts';
+import { freeMemory } from '../core/free-memory.ts';
 import type { Message, OutgoingMessage, Refusal } from '../core/strategy.ts';
 import type { SubjectOperation } from '../core/subject.ts';
 import type { Documents, DocumentReader } from '../jetstream/index.ts';
-import { applyPlan, type Lane, type Plan, type Rules } from './rules.ts';
+import { applyPlan, type Plan, type Rules } from './rules.ts';
 
 /** Where messages of a lane go, as far as it matters for making them. */
 export type Outlet = {
@@ -28,6 +30,7 @@ export type GatewayItem =
 
 /** How many changes of a message had which fate; `passed` ones may be transformed too. */
 export type Fates = { passed: number; filtered: number; transformed: number; failed: number };
+const noFates: Fates = { passed: 0, filtered: 0, transformed: 0, failed: 0 };
 
 export type RewriterParts = {
   rules(): Rules;
@@ -45,16 +48,18 @@ type Leaving = { output: string; events: ChangeEvent[] };
 /** Left free in a message for its headers. */
 const headerRoomBytes = 4096;
 const compressFromBytes = 4096;
+/** Messages are packed one at a time, each of which may have parts for several outputs. */
+const idleBuffersMax = 2;
+const idleBytesMax = 2 ** 21;
 const limits: FrameLimits = { documentsMax: Infinity, bytesMax: Infinity, compressFromBytes, compressLevel: 1 };
 const messageId = 'Nats-Msg-Id';
 /** What the publisher wanted of the stream upstream: expectations, rollups, expiry. */
 const forTheServer = /^Nats-/i;
-const reference = Buffer.from('"source_ref":');
-const newline = 0x0a;
 
 /** Makes of each message from upstream what goes downstream. */
 export class Rewriter {
   readonly #parts: RewriterParts;
+  readonly #memory = new BufferPool(idleBuffersMax, idleBytesMax);
 
   constructor(parts: RewriterParts) {
     this.#parts = parts;
@@ -64,27 +69,31 @@ export class Rewriter {
   async open(message: Message): Promise<GatewayItem[]> {
     const rules = this.#parts.rules();
     const plan = rules.plan(message.subject);
+    const documents = documentsOf(message);
     if (plan.filteredBy !== undefined) {
-      this.#parts.onFates?.(plan, { passed: 0, filtered: 0, transformed: 0, failed: 0 }, 'filtered');
+      this.#parts.onFates?.(plan, { ...noFates, filtered: documents ?? 0 }, 'filtered');
       return [];
     }
-    const opened = await openPayload(message);
-    const bytes = Buffer.from(opened.buffer, opened.byteOffset, opened.byteLength);
-    if (plan.bySubject && !bytes.includes(reference) && this.#fits(message, plan)) {
-      this.#parts.onFates?.(plan, { passed: linesOf(bytes), filtered: 0, transformed: 0, failed: 0 }, 'bytes');
-      return [{ is: 'forward', message, outgoing: plan.lanes.map((lane) => this.#unchanged(message, lane)) }];
+    if (documents !== undefined && plan.bySubject && plan.lanes.every(({ output }) => this.#fits(message, output))) {
+      this.#parts.onFates?.(plan, { ...noFates, passed: documents }, 'bytes');
+      return [{ is: 'forward', message, outgoing: plan.lanes.map(({ output }) => this.#unchanged(message, output)) }];
     }
-    return this.#decoded(message, plan, decodeEnvelopes(bytes), rules.filterDeletes);
+    const opened = await openPayload(message);
+    const items = await this.#decoded(message, plan, decodeEnvelopes(opened), rules.filterDeletes);
+    // What is refused still lies in it.
+    if (opened !== message.payload && items.every(({ is }) => is === 'forward')) freeMemory(opened);
+    return items;
   }
 
-  #fits(message: Message, plan: Plan): boolean {
+  /** Whether the message can go out by that output as it is. */
+  #fits(message: Message, output: string): boolean {
     let bytes = message.payload.length;
     for (const [name, value] of message.headers) bytes += name.length + Buffer.byteLength(value);
-    return plan.lanes.every(({ output }) => bytes + headerRoomBytes <= this.#parts.outlet(output).maxPayload);
+    return bytes + headerRoomBytes <= this.#parts.outlet(output).maxPayload;
   }
 
   /** The message with its headers, but for those that speak to the server. */
-  #unchanged(message: Message, { output }: Lane): Outgoing {
+  #unchanged(message: Message, output: string): Outgoing {
     const headers = new Map([...message.headers].filter(([name]) => !forTheServer.test(name)));
     const subject = this.#parts.outlet(output).subjectFor(message.subject);
     return { output, message: { subject, payload: message.payload, id: this.#id(message, output), headers } };
@@ -97,9 +106,9 @@ export class Rewriter {
   }
 
   async #decoded(message: Message, plan: Plan, events: readonly ChangeEvent[], filterDeletes: boolean): Promise<GatewayItem[]> {
-    const fates: Fates = { passed: 0, filtered: 0, transformed: 0, failed: 0 };
+    const fates: Fates = { ...noFates };
     const items: GatewayItem[] = [];
-    const leaving = new Map<string, Leaving>();
+    const leaving: Leaving[] = [];
     for (const given of events) {
       try {
         const change = given.sourceRef === undefined ? given : await this.#withDocument(given);
@@ -118,8 +127,11 @@ export class Rewriter {
       }
     }
     const outgoing: Outgoing[] = [];
-    for (const { output, events: together } of leaving.values())
-      outgoing.push(...(await this.#packed(message, output, together)));
+    for (const { output, events: together } of leaving) {
+      const whole = together.length === events.length && together.every((event, at) => event === events[at]);
+      if (whole && this.#fits(message, output)) outgoing.push(this.#unchanged(message, output));
+      else outgoing.push(...(await this.#packed(message, output, together)));
+    }
     this.#parts.onFates?.(plan, fates, 'decoded');
     if (outgoing.length > 0) items.push({ is: 'forward', message, outgoing });
     return items;
@@ -131,20 +143,20 @@ export class Rewriter {
 
   /** Messages with all of these changes, as few as the server's limit allows. */
   async #packed(message: Message, output: string, events: readonly ChangeEvent[]): Promise<Outgoing[]> {
-    const [whole] = packFrames(events, limits);
-    const frame = await sealFrame(whole!, limits);
+    const [whole] = packFrames(events, limits, (bytes) => this.#memory.take(bytes));
+    // The contents are part of the id: after a reload the same message may come out as another one.
+    const contents = crc32(whole!.payload).toString(16);
+    const frame = await sealPooled(whole!, limits, this.#memory);
     const outlet = this.#parts.outlet(output);
     const original = this.#id(message, output);
     if (original.length + frame.payload.length + headerRoomBytes <= outlet.maxPayload) {
-      // The contents are part of the id: after a reload the same message may come out as another one.
-      const id = `${original}.${crc32(whole!.payload).toString(16)}.${events.length}`;
-      const headers = new Map(frame.encoding === undefined ? [] : [[encodingHeader, frame.encoding]]);
       const { tenant, index, op: operation, sourceRef } = events[0]!;
       const subject = outlet.subjectOf({ tenant, index, operation });
+      const id = `${original}.${contents}.${events.length}`;
       return [
         {
           output,
-          message: { subject, payload: frame.payload, id, headers },
+          message: { subject, payload: frame.payload, id, headers: frameHeaders(frame) },
           ...(sourceRef === undefined ? {} : { reference: sourceRef }),
         },
       ];
@@ -165,21 +177,19 @@ export class Rewriter {
   }
 }
 
-/** By output and what the subject says, in the order of the first change of each. */
-function add(leaving: Map<string, Leaving>, output: string, event: ChangeEvent): void {
-  const key = `${output} ${event.op} ${event.tenant} ${event.index}`;
-  const group = leaving.get(key);
-  if (group === undefined) leaving.set(key, { output, events: [event] });
-  else group.events.push(event);
+/** By output and what the subject says, in the order of the first change of each. There are few: looking at each is quicker than a key. */
+function add(leaving: Leaving[], output: string, event: ChangeEvent): void {
+  for (const group of leaving) {
+    const [first] = group.events;
+    if (group.output !== output || first?.op !== event.op || first.index !== event.index || first.tenant !== event.tenant)
+      continue;
+    group.events.push(event);
+    return;
+  }
+  leaving.push({ output, events: [event] });
 }
 
 function refusalOf(error: unknown): Refusal {
   const type = error instanceof GatewayError ? error.code : 'TRANSFORM_FAILED';
   return { status: 0, type, reason: describeError(error) };
-}
-
-function linesOf(bytes: Buffer): number {
-  let lines = 0;
-  for (let at = bytes.indexOf(newline); at !== -1; at = bytes.indexOf(newline, at + 1)) lines++;
-  return bytes.at(-1) === newline || bytes.length === 0 ? lines : lines + 1;
 }

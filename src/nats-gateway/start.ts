@@ -28,10 +28,10 @@ export async function openGround(
     onState: (state) => log.info({ server: state.server }, `NATS ${state.is}`),
     signal: stopping,
   };
-  const embedded = settings.embedded ? await EmbeddedServer.open(embeddedSettings(settings), log) : undefined;
+  const embedded = settings.embedded ? await EmbeddedServer.open(embeddedSettings(settings, upstreamGiven), log) : undefined;
   try {
     if (embedded !== undefined && isFresh(settings)) await embedded.prepare((url) => makeStreams(settings, upstreamGiven, url));
-    await embedded?.start();
+    await embedded?.start(stopping);
     const connecting = connectSides(settings, sideUrls(settings, upstreamGiven, embedded?.url), options);
     const sides = await (embedded === undefined ? connecting : embedded.firstReady(connecting));
     observer.trouble('start', undefined);
@@ -83,7 +83,8 @@ function namesIn(directory: string): string[] {
   }
 }
 
-function embeddedSettings(settings: GatewaySettings): Parameters<typeof EmbeddedServer.open>[0] {
+/** It demands of its clients the login of the side that it is. */
+function embeddedSettings(settings: GatewaySettings, upstreamGiven: boolean): Parameters<typeof EmbeddedServer.open>[0] {
   const { natsListen, natsTlsCertFile: certFile, natsTlsKeyFile: keyFile, natsTlsCaFile: caFile } = settings;
   return {
     binary: settings.natsBinary,
@@ -93,9 +94,9 @@ function embeddedSettings(settings: GatewaySettings): Parameters<typeof Embedded
     maxFileBytes: settings.jsMaxFile,
     sync: settings.natsSync,
     tls: certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile, caFile },
-    user: settings.upstreamUser,
-    password: settings.upstreamPassword,
-    token: settings.upstreamToken,
+    user: upstreamGiven ? settings.downstreamUser : settings.upstreamUser,
+    password: upstreamGiven ? settings.downstreamPassword : settings.upstreamPassword,
+    token: upstreamGiven ? settings.downstreamToken : settings.upstreamToken,
   };
 }
 

@@ -26,8 +26,8 @@ export function lockStore(storeDir: string): StoreLock {
     database?.close();
     const text = error instanceof Error ? error.message : String(error);
     if (/locked|busy/i.test(text)) {
-      throw new GatewayError('STORE_IN_USE', `another nats-gateway runs its server on ${storeDir}`, {
-        hint: 'stop it, or give this one a --store-dir (STORE_DIR) of its own',
+      throw new GatewayError('STORE_IN_USE', `another process runs its NATS server on ${storeDir}`, {
+        hint: 'stop it, or give this one a directory of its own: --store-dir (STORE_DIR), of es-sync --data-dir (DATA_DIR)',
         cause: error,
       });
     }

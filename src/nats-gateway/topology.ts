@@ -44,7 +44,7 @@ async function bothOrNone(one: Promise<NatsLink>, two: Promise<NatsLink>): Promi
 }
 
 /** One server may have several names. Two accounts of it are as separate as two servers. */
-async function sameJetStream(one: NatsLink, two: NatsLink): Promise<boolean> {
+export async function sameJetStream(one: NatsLink, two: NatsLink): Promise<boolean> {
   const [a, b] = [one.connection.info, two.connection.info];
   const together = a?.server_id === b?.server_id || (a?.cluster !== undefined && a.cluster === b?.cluster);
   return together && one.apiPrefix === two.apiPrefix && (await accountOf(one)) === (await accountOf(two));

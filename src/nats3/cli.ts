@@ -30,7 +30,7 @@ function commands(): Command {
   const { NATS3_SERVER: server = '', NATS3_TOKEN: token = '' } = process.env;
   const program = new Command('nats3')
     .description('Archives streams of NATS JetStream in S3 storage, and publishes them again.')
-    .version(version(), '-V, --version')
+    .version(`nats3 ${version()}`, '-V, --version')
     .option('--server <url>', 'server to talk to (NATS3_SERVER)', server === '' ? defaultServer : server)
     .option('--token <token>', 'its token (NATS3_TOKEN)')
     .option('--json', 'print JSON')

@@ -4,7 +4,7 @@ import { nats3Settings } from './config.ts';
 
 const argv = process.argv.slice(2);
 
-if (argv[0] === 'server') {
+async function serve(): Promise<void> {
   let server: Server | undefined;
   // The HTTP routes are few lines, and the server's own modules are loaded while NATS is asked.
   const { apiRoutes } = await import('./routes.ts');
@@ -24,7 +24,11 @@ if (argv[0] === 'server') {
     },
     argv.slice(1),
   );
-} else {
+}
+
+async function command(): Promise<void> {
   const { runCli } = await import('./cli.ts');
   process.exitCode = await runCli(argv);
 }
+
+void (argv[0] === 'server' ? serve() : command());

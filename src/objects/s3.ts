@@ -1,4 +1,4 @@
-import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
+import type { BucketLocationConstraint, S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { crc32 } from 'node:zlib';
@@ -155,7 +155,9 @@ export class S3ObjectStore implements ObjectStore {
         const region = await client.config.region();
         // us-east-1 is where a bucket goes by default, and the one value that S3 refuses here.
         const place =
-          region === regionDefault ? {} : { CreateBucketConfiguration: { LocationConstraint: region as 'eu-west-1' } };
+          region === regionDefault
+            ? {}
+            : { CreateBucketConfiguration: { LocationConstraint: region as BucketLocationConstraint } };
         await client.send(new sdk.CreateBucketCommand({ Bucket: this.name, ...place }), send);
       });
       return true;

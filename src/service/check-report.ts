@@ -1,3 +1,4 @@
+import { describeError } from '../core/errors.ts';
 import type { CheckReport } from './run.ts';
 
 /** Collects what `--check` of a program finds, a line a finding. */
@@ -13,6 +14,16 @@ export class Report {
   /** Something to know that does not keep the program from working. */
   warn(line: string): void {
     this.#lines.push(`warn ${line}`);
+  }
+
+  /** What the work comes to; where it fails, why is a finding. */
+  async attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      this.say(false, describeError(error));
+      return undefined;
+    }
   }
 
   done(): CheckReport {

@@ -27,6 +27,10 @@ export const programSettings = group('Program', {
     default: 'false',
     elsewhere: 'nowhere',
   }),
+  probe: setting(oneOf('live', 'ready'), {
+    help: 'Ask the program that runs at the same address whether it is live or ready, print its answer, and exit: 0 yes, 1 no.',
+    elsewhere: 'nowhere',
+  }),
   logLevel: setting(oneOf(...LEVELS), { help: 'Least level that is logged.', default: 'info', common: true }),
   logFormat: setting(oneOf('auto', 'json', 'pretty'), {
     help: 'JSON lines, or lines for people; auto is pretty on a terminal and JSON elsewhere. Logs go to stdout.',

@@ -24,9 +24,17 @@ export async function readInvocation<S extends Settings>(
     path === undefined
       ? undefined
       : { path, given: await (await import('./file.ts')).readSettingsFile(path, schema.program, schema.settings) };
-  const resolved = resolve(schema, { flags: given, environment, file });
+  const resolved = resolve(given.has('probe') ? probed(schema) : schema, { flags: given, environment, file });
   if (show === 'print-config') return { is: 'text', text: (await import('./print.ts')).printConfig(schema, resolved) };
   return { is: 'run', ...resolved };
+}
+
+/** A probe needs to know where to ask: whether everything else is right is for the program that runs. */
+function probed<S extends Settings>(schema: Schema<S>): Schema<S> {
+  const wanted = Object.entries(schema.settings).filter(
+    ([name]) => name === 'probe' || name === 'adminListen' || name === 'listen',
+  );
+  return { ...schema, settings: Object.fromEntries(wanted) as unknown as S, rules: [] };
 }
 
 function standing(path: string | undefined): string | undefined {

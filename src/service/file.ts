@@ -2,10 +2,14 @@ import { readFileSync } from 'node:fs';
 import { UsageError } from '../core/errors.ts';
 import type { Given } from './kinds.ts';
 import { inFile, keyOf, type Settings } from './settings.ts';
+import { natsSettings } from './nats-settings.ts';
 import { didYouMean } from './suggest.ts';
 
 /** The sections a file may have: a program passes over those of the others. */
 export const PROGRAMS = ['es-watcher', 'nats-gateway', 'es-writer', 'nats3', 'es-sync'] as const;
+
+/** Passed over at the top level by a program that has no such setting: nats-gateway and es-sync reach their servers by settings of their own. */
+const natsKeys: ReadonlySet<string> = new Set(Object.keys(natsSettings).map(keyOf));
 
 type Mapping = Record<string, Given>;
 
@@ -20,6 +24,7 @@ export async function readSettingsFile(file: string, program: string, settings: 
   const given = new Map<string, Given>();
   for (const [key, value] of Object.entries(root)) {
     if ((PROGRAMS as readonly string[]).includes(key) || key === program) continue;
+    if (natsKeys.has(key) && !names.has(key)) continue;
     if (!common.has(key)) throw misplaced(file, key, program, names, common);
     given.set(names.get(key)!, value);
   }

@@ -16,7 +16,11 @@ const NOTES = [
 
 /** What `--help` prints, 100 columns wide. */
 export function helpText(schema: Schema, version: string): string {
-  const lines = [...wrap(`${schema.program} ${version}: ${schema.summary}`, 0), '', `Usage: ${schema.program} [flags]`];
+  const lines = [
+    ...wrap(`${schema.program} ${version}: ${schema.summary}`, 0),
+    '',
+    `Usage: ${schema.command ?? schema.program} [flags]`,
+  ];
   for (const [heading, settings] of grouped(schema)) {
     lines.push(
       '',

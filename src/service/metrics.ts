@@ -32,14 +32,21 @@ const BYTES = [10, 12, 14, 16, 18, 20, 22, 24, 26].map((power) => 2 ** power);
  */
 export class Metrics {
   readonly #prefix: string;
+  readonly #whole: Metrics | undefined;
   readonly #instruments: AnyInstrument[] = [];
   readonly #beforeScrape: (() => void)[] = [];
   #registry: Promise<Registry> | undefined;
   #loaded: Registry | undefined;
 
   /** `program` gives the prefix: es-watcher's metrics begin with `es_watcher_`. */
-  constructor(program: string) {
+  constructor(program: string, whole?: Metrics) {
     this.#prefix = `${program.replaceAll('-', '_')}_`;
+    this.#whole = whole;
+  }
+
+  /** The metrics of another program that runs within this one: its own names, in the same scrape. */
+  of(program: string): Metrics {
+    return new Metrics(program, this);
   }
 
   counter<L extends string = never>(name: `${string}_total`, help: string, labels: readonly L[] = []): Counter<L> {
@@ -71,7 +78,8 @@ export class Metrics {
 
   /** Called before each scrape, to set what is cheaper to ask for than to keep up to date. */
   beforeScrape(update: () => void): void {
-    this.#beforeScrape.push(update);
+    if (this.#whole !== undefined) this.#whole.beforeScrape(update);
+    else this.#beforeScrape.push(update);
   }
 
   /** Name, type, help and labels of each metric, for the reference page. */
@@ -104,6 +112,7 @@ export class Metrics {
 
   #add<I extends AnyInstrument>(instrument: I): I {
     this.#instruments.push(instrument);
+    if (this.#whole !== undefined) this.#whole.#add(instrument);
     // A program makes its metrics when it is connected, which may be after the first scrape.
     this.#loaded?.registerMetric(exposed(instrument));
     return instrument;

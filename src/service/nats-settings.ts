@@ -9,6 +9,7 @@ export const natsSettings = group('NATS', {
     common: true,
   }),
   natsCredsFile: setting(path('FILE'), { help: 'Credentials file of a NATS user (JWT and seed).', common: true }),
+  natsNkeyFile: setting(path('FILE'), { help: 'File with the nkey seed of a NATS user.', common: true }),
   natsUser: setting(text('NAME'), { help: 'NATS user name.', common: true }),
   natsPassword: setting(secret(), { help: 'NATS password.', common: true }),
   natsToken: setting(secret(), { help: 'NATS token.', common: true }),
@@ -19,6 +20,8 @@ export const natsSettings = group('NATS', {
 
 type NatsValues = {
   natsCredsFile: string | undefined;
+  /** A side of the gateway has none. */
+  natsNkeyFile?: string | undefined;
   natsUser: string | undefined;
   natsPassword: string | undefined;
   natsToken: string | undefined;
@@ -32,6 +35,6 @@ export function natsRule(values: NatsValues): string | undefined {
     return '--nats-user and --nats-password belong together';
   if ((values.natsCertFile === undefined) !== (values.natsKeyFile === undefined))
     return '--nats-cert-file and --nats-key-file belong together';
-  const ways = [values.natsCredsFile, values.natsUser, values.natsToken].filter((way) => way !== undefined);
-  return ways.length > 1 ? 'give one of --nats-creds-file, --nats-user and --nats-token' : undefined;
+  const ways = [values.natsCredsFile, values.natsNkeyFile, values.natsUser, values.natsToken].filter((way) => way !== undefined);
+  return ways.length > 1 ? 'give one of --nats-creds-file, --nats-nkey-file, --nats-user and --nats-token' : undefined;
 }

@@ -46,7 +46,11 @@ export function resolve<S extends Settings>(schema: Schema<S>, layers: Layers): 
   }
   if (problems.length === 0) problems.push(...schema.rules.flatMap((rule) => rule(values as SettingsOf<S>) ?? []));
   if (problems.length > 0) {
-    throw new UsageError('SETTING_WRONG', problems.join('\n'), `${schema.program} --help lists what each setting takes`);
+    throw new UsageError(
+      'SETTING_WRONG',
+      problems.join('\n'),
+      `${schema.command ?? schema.program} --help lists what each setting takes`,
+    );
   }
   return { values: values as SettingsOf<S>, origins: origins as Record<keyof S, Origin>, secrets };
 }

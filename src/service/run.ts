@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { GatewayError } from '../core/errors.ts';
@@ -14,6 +13,7 @@ import { Metrics } from './metrics.ts';
 import type { Schema, Settings, SettingsOf } from './settings.ts';
 import { firstSignal, type StopSignal } from './signals.ts';
 import { formatDuration } from './units.ts';
+import { productVersion } from './version.ts';
 
 /** What a program is given besides its settings. */
 export type Frame = {
@@ -75,6 +75,13 @@ export async function runProgram<S extends Settings & CommonSettings>(
     }
     secrets = invocation.secrets;
     const common = invocation.values as unknown as CommonValues;
+    if (common.probe !== undefined) {
+      const { probe } = await import('./probe.ts');
+      const { ok, answer } = await probe(common.probe, common.listen ?? common.adminListen ?? 'off');
+      process.stdout.write(`${answer}\n`);
+      process.exitCode = ok ? 0 : 1;
+      return;
+    }
     const checking = common.check && program.check !== undefined;
     const { createLog } = await import('./log.ts');
     const made = await createLog({
@@ -203,9 +210,4 @@ class Run<S extends Settings & CommonSettings> {
     this.#log.info({ address }, 'admin server listens');
     await metrics.start();
   }
-}
-
-function productVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
-  return version;
 }

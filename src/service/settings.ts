@@ -26,6 +26,8 @@ export type Rule<V> = (values: V) => string | undefined;
 /** Everything there is to know of a program's settings. Flags, variables and keys are derived from the property names. */
 export type Schema<S extends Settings = Settings> = {
   readonly program: string;
+  /** How it is called, where that is more than its name. */
+  readonly command?: string;
   readonly summary: string;
   readonly settings: S;
   readonly rules: readonly Rule<SettingsOf<S>>[];

@@ -85,6 +85,20 @@ const cases: readonly Case[] = [
     says: [/--index-patterns/],
   },
   {
+    title: 'a pattern that cannot be part of an index name',
+    program: 'es-watcher',
+    flags: () => ['--index-patterns=Orders'],
+    code: 2,
+    says: [/"Orders" is not an index pattern/, /--index-patterns/],
+  },
+  {
+    title: 'a subject that no change has',
+    program: 'es-writer',
+    flags: () => ['--filter-subjects=orders.>'],
+    code: 2,
+    says: [/orders\.>/, /--filter-subjects/, /es\.TENANT\.INDEX\.OPERATION/],
+  },
+  {
     title: 'an unreachable source',
     program: 'es-watcher',
     flags: () => watching({ es: nowhere }),
@@ -255,6 +269,17 @@ test('--check says what is missing, by name, and changes nothing', async () => {
     assertClear(program.output, [/FAIL .*_stats/, new RegExp(index)]);
   } finally {
     await fetch(`${es}/${index}`, { method: 'DELETE' });
+  }
+});
+
+test('--check tells what is wrong on both sides at once', async () => {
+  for (const name of ['es-watcher', 'es-writer'] as const) {
+    const own = name === 'es-watcher' ? [`--checkpoint-path=${checkpoint()}`] : [];
+    const flags = [...flagsOf({ es: nowhere, nats: `nats://me:${secret}@127.0.0.1:1` }), ...own];
+    const program = new Program(name, { flags, logFile: join(directory, 'log') });
+    program.start(['--check']);
+    assert.equal((await program.ended()).code, 1, program.output);
+    assertClear(program.output, [/^FAIL .*--es-hosts/m, /^FAIL .*--nats-url/m]);
   }
 });
 

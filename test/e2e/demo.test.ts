@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { isAlive, temporaryDirectory } from '../../scripts/servers.ts';
@@ -31,6 +31,27 @@ test('the demo follows, kills the writer, and finds both sides equal; without a 
   assert.match(output(), /es-writer \(pid \d+\) killed with SIGKILL/);
   assert.match(output(), /✓ [\d,]+ documents: 0 missing, 0 extra, 0 different \(compared in .*\)\n\nDone in \d+ s\.\n$/);
   assert.ok(!output().includes('\u001b'), 'no escape codes');
+});
+
+test('KEEP=1 leaves everything running, with its addresses and the line that ends it', async () => {
+  const { child, output } = start({ DEMO_SECONDS: '2', DEMO_DOCUMENTS: '500', KEEP: '1' });
+  const [code] = await once(child, 'close');
+  const stop = /stop it: +(kill -- .*)$/m.exec(output())?.[1] ?? '';
+  try {
+    assert.equal(code, 0, output());
+    for (const name of ['source', 'target', 'es-watcher', 'es-writer']) {
+      const url = new RegExp(`^${name} +(http://\\S+)`, 'm').exec(output())?.[1] ?? '';
+      assert.equal((await fetch(url)).status, 200, `${name} ${url}`);
+    }
+    assert.match(output(), /^NATS +nats:\/\/127\.0\.0\.1:\d+/m);
+  } finally {
+    // As a user pastes it.
+    spawnSync('sh', ['-c', stop]);
+  }
+  const directory = /rm -rf (\S+)$/.exec(stop)?.[1] ?? '';
+  assert.notEqual(directory, '');
+  assert.ok(!existsSync(directory), 'its files are removed');
+  await until('its processes to end', () => processesNaming(directory).length === 0, { withinMs: 20_000 });
 });
 
 test('interrupted, the demo leaves no process and no file', async () => {

@@ -7,6 +7,7 @@ import { install } from '../../scripts/provision/cache.ts';
 import { natsRecipe } from '../../scripts/provision/nats.ts';
 import { freePort, type Server, temporaryDirectory } from '../../scripts/servers.ts';
 import { connectTo, gatewayProgram } from '../support/gateway-stage.ts';
+import { commandsOf, flagsOf } from '../support/guide.ts';
 import { preparePlans, removePlans, standardPlans } from '../support/plans.ts';
 import type { Program } from '../support/programs.ts';
 import { Proxy } from '../support/proxy.ts';
@@ -16,7 +17,7 @@ import { freshNats, sharedElasticsearch, sharedOpenSearch } from '../support/ser
 import { until } from '../support/until.ts';
 import { Workload } from '../support/workload.ts';
 
-/** The deployment modes of docs/deployment-modes.md. Mode 1, without a gateway, is sync.test.ts. */
+/** The deployment modes of docs/deployment-modes.md, with the flags of its commands. Mode 1, without a gateway, is sync.test.ts. */
 const seed = seedOfRun('modes');
 const random = new Random(seed);
 
@@ -25,6 +26,15 @@ const defaults = {
   watcher: ['--stream=ES_CHANGES'],
   writer: ['--stream=ES_CHANGES', '--consumer=es-writer', '--dlq-stream=ES_DLQ'],
 };
+
+/** The gateway as a section of the guide runs it, with the addresses of this machine in the place of the guide's. */
+function guided(
+  section: string,
+  replaced: Readonly<Record<string, string>>,
+  more: Readonly<Record<string, string>> = {},
+): Program {
+  return gatewayProgram({ ...flagsOf(commandsOf('deployment-modes.md', section), 'nats-gateway', replaced), ...more });
+}
 
 type Stage = { rig: Rig; workload: (part: string, operations: number) => Workload };
 type Cleanup = { after(work: () => Promise<void>): void };
@@ -77,7 +87,7 @@ async function assertExact(rig: Rig, gateway: Program, expected: readonly string
 test('mode 2, one server: the gateway between watcher and writer that keep their defaults, killed three times', async (t) => {
   const nats = await freshNats();
   const { rig, workload } = await stage(t, `m2${seed}`, { watcher: nats.url, writer: nats.url });
-  const gateway = gatewayProgram({ 'upstream-url': nats.url });
+  const gateway = guided('On one NATS server', { 'nats://nats:4222': nats.url });
   t.after(async () => void (await gateway.stop()));
   await workload('before', 800).run();
   await gateway.startReady();
@@ -165,12 +175,11 @@ test('mode 3, embedded: the gateway brings the server along; both are killed', a
   const url = `nats://127.0.0.1:${port}`;
   const storeDir = join(temporaryDirectory('mode3'), 'store');
   const { rig, workload } = await stage(t, `m3${seed}`, { watcher: url, writer: url });
-  const gateway = gatewayProgram({
-    embedded: 'true',
-    'nats-binary': join(await install(natsRecipe), 'nats-server'),
-    'nats-listen': `127.0.0.1:${port}`,
-    'store-dir': storeDir,
-  });
+  const gateway = guided(
+    '3. Embedded: the gateway brings the server along',
+    { '/data/jetstream': storeDir, '0.0.0.0:4222': `127.0.0.1:${port}` },
+    { 'nats-binary': join(await install(natsRecipe), 'nats-server') },
+  );
   t.after(async () => void (await gateway.stop()));
   await gateway.startReady();
   await rig.start();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import type { Server } from '../../scripts/servers.ts';
 import type { ChangeEvent } from '../../src/core/event.ts';
-import { HttpFront } from '../support/http-front.ts';
+import { Gate } from '../support/gate.ts';
 import { makeHistory } from '../support/history.ts';
 import type { Program } from '../support/programs.ts';
 import { Random, seedOfRun } from '../support/random.ts';
@@ -90,23 +90,23 @@ describe('es-writer under faults', () => {
 
   it('waits for a target that does not accept its credentials, and loses nothing', async () => {
     const index = fresh('denied');
-    const front = await HttpFront.to(rig.cluster.url);
+    const front = await Gate.before(rig.cluster.url);
     const writer = await rig.writer(['--ack-wait', '1s'], front.url);
     const before = (await rig.letters()).length;
-    front.refuse = (_method, path) =>
+    front.answer = (_method, path) =>
       path.startsWith('/_bulk')
         ? { status: 401, body: { error: { type: 'security_exception', reason: 'who are you?' }, status: 401 } }
         : undefined;
     await rig.publish(Array.from({ length: 120 }, (_, n) => change(index, `${n}`, 1)));
     await notReady(writer, /401.*--es-username/);
     // Messages in hand must outlast their ack wait.
-    await until('many refusals', () => front.refused > 8, { withinMs: 30_000 });
-    front.refuse = (_method, path) =>
+    await until('many refusals', () => front.answered > 8, { withinMs: 30_000 });
+    front.answer = (_method, path) =>
       path.startsWith('/_bulk')
         ? { status: 403, body: { error: { type: 'security_exception', reason: 'action is unauthorized' }, status: 403 } }
         : undefined;
     await notReady(writer, /403.*grant/);
-    front.refuse = () => undefined;
+    front.answer = () => undefined;
     await writer.ready();
     await rig.settled();
     assert.equal((await rig.documents(index)).size, 120);
@@ -127,9 +127,9 @@ describe('es-writer under faults', () => {
 
   it('tries only what was busy again, and counts no try against a document', async () => {
     const index = fresh('busy');
-    const front = await HttpFront.to(rig.cluster.url);
+    const front = await Gate.before(rig.cluster.url);
     let left = 6;
-    front.refuse = (_method, path) => {
+    front.answer = (_method, path) => {
       if (!path.startsWith('/_bulk') || left === 0) return undefined;
       left--;
       return left % 2 === 0
@@ -147,8 +147,8 @@ describe('es-writer under faults', () => {
 
   it('gives up on a busy document after --retry-attempts-max, and keeps it', async () => {
     const index = fresh('attempts');
-    const front = await HttpFront.to(rig.cluster.url);
-    front.refuse = (_method, path) =>
+    const front = await Gate.before(rig.cluster.url);
+    front.answer = (_method, path) =>
       path.startsWith('/_bulk')
         ? { status: 429, body: { error: { type: 'es_rejected_execution_exception', reason: 'full' }, status: 429 } }
         : undefined;
@@ -161,7 +161,7 @@ describe('es-writer under faults', () => {
       letters.map(({ body }) => [body['type'], body['status']]),
       [['retries_exhausted', 429]],
     );
-    assert.equal(front.refused, 3);
+    assert.equal(front.answered, 3);
     await writer.stop();
     front.close();
   });

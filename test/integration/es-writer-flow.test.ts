@@ -4,7 +4,7 @@ import { encodeDrop } from '../../src/core/drop.ts';
 import { encodeEnvelope } from '../../src/core/envelope.ts';
 import type { ChangeEvent } from '../../src/core/event.ts';
 import { openDocuments } from '../../src/jetstream/index.ts';
-import { HttpFront } from '../support/http-front.ts';
+import { Gate } from '../support/gate.ts';
 import { documentKey, makeHistory } from '../support/history.ts';
 import { Random, seedOfRun } from '../support/random.ts';
 import { sharedElasticsearch, sharedOpenSearch } from '../support/servers.ts';
@@ -310,11 +310,11 @@ describe('es-writer', () => {
   });
 
   it('says with --check what the user may not do', async () => {
-    const front = await HttpFront.to(rig.cluster.url);
+    const front = await Gate.before(rig.cluster.url);
     const index = fresh('forbidden');
     await rig.publish([change(index, '1', 1)]);
     const granted = { index: true, delete: true, create_index: false, view_index_metadata: true, manage: true };
-    front.refuse = (_method, path) =>
+    front.answer = (_method, path) =>
       path === '/_security/user/_has_privileges' ? { status: 200, body: { index: { [index]: granted } } } : undefined;
     const checked = rig.program(['--check'], front.url);
     checked.start();

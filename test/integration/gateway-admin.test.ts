@@ -8,27 +8,22 @@ import { fileURLToPath } from 'node:url';
 import { temporaryDirectory } from '../../scripts/servers.ts';
 import { encodeEnvelope } from '../../src/core/envelope.ts';
 import { openApi } from '../../src/nats-gateway/openapi.ts';
-import { applied, change, connectTo, gatewayProgram, publishFrame, readStream } from '../support/gateway-stage.ts';
+import {
+  applied,
+  change,
+  type Cleanup,
+  gatewayProgram,
+  gatewayStage,
+  publishFrame,
+  readStream,
+} from '../support/gateway-stage.ts';
 import type { Program } from '../support/programs.ts';
-import { freshNats } from '../support/servers.ts';
 import { until } from '../support/until.ts';
 
 const withinMs = 20_000;
 
-async function stage(
-  t: { after(work: () => Promise<void>): void },
-  flags: Record<string, string>,
-  env: Record<string, string> = {},
-) {
-  const nats = await freshNats();
-  const link = await connectTo(nats.url);
-  const gateway = gatewayProgram({ 'upstream-url': nats.url, ...flags }, env);
-  t.after(async () => {
-    await gateway.stop();
-    await link.close();
-    await nats.stop();
-  });
-  await gateway.startReady();
+async function stage(t: Cleanup, flags: Record<string, string>, env: Record<string, string> = {}) {
+  const { link, gateway } = await gatewayStage(t, flags, env);
   const passed = (count: number): Promise<boolean> =>
     until(`${count} messages downstream`, async () => (await link.manager.streams.info('ES_CHANGES')).state.messages === count, {
       withinMs,
@@ -73,17 +68,50 @@ test('every path of the OpenAPI document answers in the form that it says', asyn
   await until('the first look at the lag', async () => (await json(gateway, '/stats'))['lag'] !== undefined, { withinMs });
   const document = await json(gateway, '/openapi.json');
   assert.deepEqual(document, JSON.parse(JSON.stringify(openApi((document['info'] as { version: string }).version))));
-  type Answer = { content?: Record<string, { schema?: Schema }> };
-  const paths = document['paths'] as Record<string, Record<string, { responses: Record<string, Answer> }>>;
-  for (const [path, methods] of Object.entries(paths)) {
-    for (const [method, { responses }] of Object.entries(methods)) {
-      const { status, body } = method === 'get' ? await gateway.get(path) : await gateway.post(path);
-      assert.equal(status, 200, `${method} ${path}: ${body}`);
-      const schema = responses['200']?.content?.['application/json']?.schema;
-      if (schema !== undefined) assertFits(schema, JSON.parse(body), path);
+  for (const [path, methods] of Object.entries((document as unknown as Document).paths)) {
+    for (const method of Object.keys(methods) as ('get' | 'post')[]) {
+      const answer = method === 'get' ? await gateway.get(path) : await gateway.post(path);
+      assert.equal(answer.status, 200, `${method} ${path}: ${answer.body}`);
+      if (path !== '/metrics') assertForeseen(method, path, answer);
     }
   }
 });
+
+type Document = { paths: Record<string, Record<string, { responses: Record<string, Answer> }>> };
+type Answer = { content?: Record<string, { schema?: Schema }> };
+
+/** Fails where the document does not foresee that answer, or says another form. */
+function assertForeseen(method: 'get' | 'post', path: string, { status, body }: { status: number; body: string }): void {
+  const answer = (openApi('0') as Document).paths[path]?.[method]?.responses[status];
+  assert.ok(answer !== undefined, `${method} ${path} answers ${status}`);
+  assertFits(answer.content?.['application/json']?.schema ?? {}, JSON.parse(body), `${path} ${status}`);
+}
+
+test('refusals have the form that the OpenAPI document says: starting, unauthorised, wrong rules, from elsewhere', async (t) => {
+  const file = join(temporaryDirectory('refusals'), 'gateway.yaml');
+  writeFileSync(file, 'nats-gateway: {}\n');
+  const starting = gatewayProgram({ 'upstream-url': 'nats://127.0.0.1:1', config: file });
+  t.after(async () => void (await starting.stop()));
+  starting.start();
+  await until('the admin server', async () => (await starting.get('/health/live')).status === 200, { withinMs });
+  for (const path of ['/reload', '/pause', '/resume']) {
+    const answer = await starting.post(path);
+    assert.deepEqual([answer.status, (JSON.parse(answer.body) as Failure).error.code], [503, 'NOT_STARTED'], path);
+    assertForeseen('post', path, answer);
+  }
+  const { status, body } = await starting.get('/health/ready');
+  assert.equal(status, 503);
+  assert.match(body, /starting/);
+  assertForeseen('get', '/health/ready', { status, body });
+  const { gateway } = await stage(t, { config: file }, { ADMIN_TOKEN: 'secret' });
+  for (const path of ['/stats', '/config', '/openapi.json']) assertForeseen('get', path, await gateway.get(path));
+  for (const path of ['/reload', '/pause', '/resume']) assertForeseen('post', path, await gateway.post(path));
+  writeFileSync(file, 'nats-gateway: {include-indices: []}\n');
+  const refused = await gateway.post('/reload', { authorization: 'Bearer secret' });
+  assert.equal(refused.status, 422, refused.body);
+  assertForeseen('post', '/reload', refused);
+});
+type Failure = { error: { code: string } };
 
 test('pause and resume', async (t) => {
   const { link, gateway, passed } = await stage(t, {});

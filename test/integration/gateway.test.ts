@@ -2,44 +2,23 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { encodeDrop } from '../../src/core/drop.ts';
+import { encodeEnvelope } from '../../src/core/envelope.ts';
 import { type NatsLink, openDocuments } from '../../src/jetstream/index.ts';
-import { applied, change, connectTo, gatewayProgram, publishBytes, publishFrame, readStream } from '../support/gateway-stage.ts';
-import type { Program } from '../support/programs.ts';
+import {
+  applied,
+  change,
+  connectTo,
+  gatewayStage,
+  publishBytes,
+  publishFrame,
+  readStream,
+  settled,
+} from '../support/gateway-stage.ts';
 import { freshNats } from '../support/servers.ts';
 import { until } from '../support/until.ts';
 
 const withinMs = 20_000;
 const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? '').toString();
-
-type Stage = { link: NatsLink; gateway: Program; url: string };
-
-async function stage(
-  t: { after(work: () => Promise<void>): void },
-  flags: Record<string, string> = {},
-  config = '',
-): Promise<Stage> {
-  const nats = await freshNats({ config });
-  const link = await connectTo(nats.url);
-  const gateway = gatewayProgram({ 'upstream-url': nats.url, ...flags });
-  t.after(async () => {
-    if (gateway.isRunning()) await gateway.stop();
-    await link.close();
-    await nats.stop();
-  });
-  await gateway.startReady();
-  return { link, gateway, url: nats.url };
-}
-
-async function settled(link: NatsLink): Promise<void> {
-  await until(
-    'the gateway to have passed everything on',
-    async () => {
-      const { num_pending, num_ack_pending } = await link.manager.consumers.info('ES_CHANGES_RAW', 'nats-gateway');
-      return num_pending === 0 && num_ack_pending === 0;
-    },
-    { withinMs },
-  );
-}
 
 /** Waits for so many messages downstream and reads them. */
 async function downstream(link: NatsLink, messages: number, stream = 'ES_CHANGES') {
@@ -52,7 +31,7 @@ async function downstream(link: NatsLink, messages: number, stream = 'ES_CHANGES
 }
 
 test('a frame that no rule touches passes as bytes, with its subject, id and headers', async (t) => {
-  const { link, gateway } = await stage(t);
+  const { link, gateway } = await gatewayStage(t);
   const events = Array.from({ length: 100 }, (_, n) => change('a', n));
   await publishFrame(link, 'plain', events);
   await publishFrame(
@@ -69,6 +48,7 @@ test('a frame that no rule touches passes as bytes, with its subject, id and hea
     given.map(({ subject, id, payload }) => [subject, id, text(payload)]),
   );
   assert.equal(passed[1]?.headers.get('Content-Encoding'), 'zstd');
+  assert.equal(passed[1]?.headers.get('Es-Documents'), '100');
   assert.equal(passed[1]?.subject, 'es.t.b%2Ec.index');
   await settled(link);
   const { body } = await gateway.get('/stats');
@@ -82,9 +62,50 @@ test('a frame that no rule touches passes as bytes, with its subject, id and hea
   );
 });
 
+test('only frames that lose documents are written anew', async (t) => {
+  const { link } = await gatewayStage(t, { 'field-filters': JSON.stringify([{ where: { range: { field: 'n', gte: 5 } } }]) });
+  await publishFrame(link, 'whole', [change('a', 5), change('a', 6)]);
+  await publishFrame(link, 'part', [change('a', 4), change('a', 5)]);
+  await settled(link);
+  const messages = await readStream(link, 'ES_CHANGES');
+  const [given] = await readStream(link, 'ES_CHANGES_RAW');
+  assert.deepEqual(
+    [messages[0]?.id, messages[0]?.subject, text(messages[0]?.payload)],
+    ['whole', given?.subject, text(given?.payload)],
+  );
+  assert.deepEqual(
+    messages
+      .slice(1)
+      .map(({ subject, id, headers }) => [subject, /^part\.[0-9a-f]+\.1$/.test(id ?? ''), headers.get('Es-Documents')]),
+    [
+      ['es.t.a.delete', true, '1'],
+      ['es.t.a.index', true, '1'],
+    ],
+  );
+});
+
+test('without rules, too, a poison message becomes a dead letter, and a frame of another publisher passes', async (t) => {
+  const { link, gateway } = await gatewayStage(t);
+  const envelopes = Buffer.concat([change('a', 1), change('a', 2)].map(encodeEnvelope));
+  await publishBytes(link, 'es.t.a.index', 'one', Buffer.from('hello'));
+  await publishBytes(link, 'es.t.a.index', 'two', Buffer.from('no zstd'), new Map([['Content-Encoding', 'zstd']]));
+  await publishBytes(link, 'es.t.a.index', 'three', envelopes, new Map([['X-Trace', 'abc']]));
+  await settled(link);
+  const [passed, ...others] = await readStream(link, 'ES_CHANGES');
+  assert.deepEqual(others, []);
+  assert.deepEqual([passed?.id, passed?.headers.get('X-Trace')], ['three', 'abc']);
+  assert.ok(Buffer.from(passed!.payload).equals(envelopes));
+  assert.equal(await gateway.metric('dead_letters_total'), 2);
+  const letters = await readStream(link, 'ES_DLQ');
+  assert.deepEqual(letters.map(({ payload }) => (JSON.parse(text(payload)) as { type: string }).type).sort(), [
+    'ENVELOPE_FOREIGN',
+    'FRAME_FOREIGN',
+  ]);
+});
+
 test('a document that does not meet the conditions is deleted downstream with its own version', async (t) => {
   const filters = JSON.stringify([{ where: { range: { field: 'n', gte: 5 } } }]);
-  const { link } = await stage(t, { 'field-filters': filters, 'exclude-patterns': 'secret-*' });
+  const { link } = await gatewayStage(t, { 'field-filters': filters, 'exclude-patterns': 'secret-*' });
   await publishFrame(
     link,
     'one',
@@ -111,7 +132,7 @@ test('a document that does not meet the conditions is deleted downstream with it
 });
 
 test('a large document by reference is copied to the bucket downstream', async (t) => {
-  const { link } = await stage(t);
+  const { link } = await gatewayStage(t);
   const documents = await openDocuments(link, { stream: 'ES_CHANGES_RAW' });
   const source = Buffer.from(`{"text":"${randomBytes(2_000_000).toString('hex')}"}`);
   const sourceRef = await documents.put('large', source);
@@ -127,7 +148,7 @@ test('a large document by reference is copied to the bucket downstream', async (
 
 test('what is no frame, and a document that cannot be transformed, become dead letters; the rest passes', async (t) => {
   const transforms = JSON.stringify([{ rename: { field: 'n', to: 'm' } }]);
-  const { link } = await stage(t, { transforms });
+  const { link } = await gatewayStage(t, { transforms });
   await publishBytes(link, 'es.t.a.index', 'x', Buffer.from('hello'));
   await publishBytes(link, 'es.odd', 'y', Buffer.from('hello'));
   await publishFrame(link, 'z', [change('a', 1), change('a', 2, { source: Buffer.from('{"n":1,"m":2}') })]);
@@ -148,7 +169,7 @@ test('what is no frame, and a document that cannot be transformed, become dead l
 });
 
 test('the end of an index passes after all before it, and is acknowledged when downstream has acknowledged it', async (t) => {
-  const { link } = await stage(t, { transforms: JSON.stringify([{ 'rename-index': { from: 'a', to: 'b' } }]) });
+  const { link } = await gatewayStage(t, { transforms: JSON.stringify([{ 'rename-index': { from: 'a', to: 'b' } }]) });
   for (let n = 0; n < 20; n++) await publishFrame(link, `f${n}`, [change('a', n)]);
   const dropped = await publishBytes(link, 'es.t.a.drop', 'drop', encodeDrop({ tenant: 't', index: 'a', version: 9_000, ts: 0 }));
   await publishFrame(link, 'other', [change('c', 1)]);
@@ -192,7 +213,7 @@ test('routes go to another prefix, stream and server; a message is acknowledged 
     { name: 'copied', copy: true, 'include-indices': 'b', to: { prefix: 'eu' } },
     { name: 'named', 'include-indices': 'b', to: { stream: 'ES_B' } },
   ]);
-  const { link } = await stage(t, { routes });
+  const { link } = await gatewayStage(t, { routes });
   await publishFrame(
     link,
     'one',

@@ -115,6 +115,23 @@ describe('the stream of dead letters', () => {
 });
 
 describe('the byte limit of a new stream', () => {
+  it('leaves room for the others on a server of any size', async () => {
+    for (const gibibytes of [1, 10, 25]) {
+      const server = await freshNats({ jetstream: { maxFileBytes: gibibytes * 2 ** 30 } });
+      const small = await connectNats({ urls: [server.url], name: 'test' });
+      try {
+        const changes = await ensureChangeStream(small, { name: 'CHANGES' });
+        assert.ok(changes.maxBytes >= gibibytes * 2 ** 28 && changes.maxBytes <= 10 * 2 ** 30, `${changes.maxBytes} bytes`);
+        assert.equal((await small.manager.streams.info('CHANGES')).config.max_bytes, changes.maxBytes);
+        const letters = await ensureDeadLetterStream(small, { name: 'LETTERS' });
+        assert.ok(letters.maxBytes >= 2 ** 27, `${letters.maxBytes} bytes are left`);
+      } finally {
+        await small.close();
+        await server.stop();
+      }
+    }
+  });
+
   it('is felt downwards to what the server has, and leaves the account a quarter', async () => {
     const server = await freshNats({
       jetstream: { maxFileBytes: 2 ** 30 },

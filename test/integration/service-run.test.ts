@@ -182,6 +182,33 @@ test('the admin server: health, readiness with reasons, figures, metrics', async
   assert.equal((await tiny.get('/none')).status, 404);
 });
 
+test('--probe asks the program that runs, and tells by its exit code', async () => {
+  const tiny = new Tiny(['--admin-listen', '0.0.0.0:0']);
+  const { address } = await tiny.line('admin server listens');
+  await tiny.line('started');
+  const ask = async (health: string) => {
+    // What is wrong with other settings, or meant for another program, is no matter of the probe.
+    const env = { ADMIN_LISTEN: String(address), ACT: 'nothing that there is' };
+    const asking = new Tiny(['--probe', health], env);
+    return [await asking.ended, asking.out, asking.err];
+  };
+  assert.deepEqual(await ask('live'), [0, '{"status":"ok"}\n', '']);
+  assert.deepEqual(await ask('ready'), [1, '{"status":"not ready","reasons":["waiting for the peer"]}\n', '']);
+  tiny.child.kill('SIGUSR2');
+  await tiny.told('act: ready');
+  assert.deepEqual(await ask('ready'), [0, '{"status":"ok"}\n', '']);
+  tiny.child.kill('SIGTERM');
+  await tiny.ended;
+  const [code, out, err] = await ask('live');
+  assert.deepEqual([code, out], [1, '']);
+  assert.match(String(err), /^tiny: no answer from 127\.0\.0\.1:\d+: .*ECONNREFUSED.*\n {2}is the program running/);
+  const off = new Tiny(['--probe', 'live', '--admin-listen', 'off']);
+  assert.equal(await off.ended, 1);
+  assert.match(off.err, /there is no admin server to ask/);
+  const wrong = new Tiny(['--probe', 'well']);
+  assert.equal(await wrong.ended, 2);
+});
+
 test('a taken admin port is named, and off serves none', async () => {
   const holder = createServer().listen(0, '127.0.0.1');
   await until('a listening server', () => holder.listening, { withinMs: 5_000 });

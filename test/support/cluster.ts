@@ -1,5 +1,7 @@
 import { Agent, type Dispatcher } from 'undici';
 
+/** How to get in where that takes more than an address. */
+export type Access = { ca: string; user: string; password: string };
 export type Reply = { status: number; body: Buffer };
 export type IndexState = { index: string; open: boolean; documents: number };
 
@@ -16,10 +18,14 @@ export class Refused extends Error {
 export class Cluster {
   readonly url: string;
   readonly #agent: Agent;
+  readonly #login: Readonly<Record<string, string>>;
 
-  constructor(url: string, connections = 16) {
+  constructor(url: string, access?: Access) {
     this.url = url;
-    this.#agent = new Agent({ connections, keepAliveTimeout: 10_000, headersTimeout: 120_000, bodyTimeout: 120_000 });
+    const limits = { connections: 16, keepAliveTimeout: 10_000, headersTimeout: 120_000, bodyTimeout: 120_000 };
+    this.#agent = new Agent({ ...limits, ...(access === undefined ? {} : { connect: { ca: access.ca } }) });
+    const login = Buffer.from(`${access?.user}:${access?.password}`).toString('base64');
+    this.#login = access === undefined ? {} : { authorization: `Basic ${login}` };
   }
 
   async send(method: Dispatcher.HttpMethod, path: string, body?: string | Buffer): Promise<Reply> {
@@ -28,7 +34,8 @@ export class Cluster {
       origin: this.url,
       method,
       path,
-      ...(body === undefined ? {} : { body, headers: { 'content-type': type } }),
+      headers: { ...this.#login, ...(body === undefined ? {} : { 'content-type': type }) },
+      ...(body === undefined ? {} : { body }),
     });
     return { status: answer.statusCode, body: Buffer.from(await answer.body.arrayBuffer()) };
   }

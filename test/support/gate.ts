@@ -4,13 +4,17 @@ import type { AddressInfo } from 'node:net';
 /** An answer given instead of the cluster's own. */
 export type Instead = { status: number; body: unknown };
 
-/** Stands before a cluster and answers some requests in its place: for what the servers at hand cannot be made to do. */
+/** Stands before a cluster and answers some requests in its place, or slows its answers down: for what the servers at hand cannot be made to do. */
 export class Gate {
   readonly url: string;
   readonly #server: Server;
   readonly #target: URL;
   /** Asked for each request; undefined lets it through. May be replaced at any time. */
   answer: (method: string, path: string) => Instead | undefined = () => undefined;
+  /** Requests that it has answered itself. */
+  answered = 0;
+  /** The cluster's answers come after so many times the time that it takes for them. */
+  slowdown = 1;
 
   private constructor(server: Server, target: string) {
     this.#server = server;
@@ -36,13 +40,20 @@ export class Gate {
     const { method = 'GET', url: path = '/', headers } = incoming;
     const instead = this.answer(method, path);
     if (instead !== undefined) {
+      this.answered++;
       incoming.resume();
       outgoing.writeHead(instead.status, { 'content-type': 'application/json' }).end(JSON.stringify(instead.body));
       return;
     }
+    const startedAt = performance.now();
     const onward = request({ host: this.#target.hostname, port: this.#target.port, method, path, headers }, (answer) => {
-      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(outgoing);
+      const pass = (): void => {
+        outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.pipe(outgoing);
+      };
+      const waitMs = (performance.now() - startedAt) * (this.slowdown - 1);
+      if (waitMs > 0) setTimeout(pass, waitMs);
+      else pass();
     });
     onward.on('error', () => outgoing.destroy());
     incoming.pipe(onward);

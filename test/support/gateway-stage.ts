@@ -1,12 +1,15 @@
 import { join } from 'node:path';
 import { DeliverPolicy } from '@nats-io/jetstream';
-import { temporaryDirectory } from '../../scripts/servers.ts';
+import { headers } from '@nats-io/transport-node';
+import { type Server, temporaryDirectory } from '../../scripts/servers.ts';
 import type { ChangeEvent, DocumentOperation } from '../../src/core/event.ts';
-import { encodingHeader, openFrame, packFrames, sealFrame } from '../../src/core/frame.ts';
+import { frameHeaders, openFrame, packFrames, sealFrame } from '../../src/core/frame.ts';
 import { encodeSubject } from '../../src/core/subject.ts';
 import { connectNats, type NatsLink } from '../../src/jetstream/index.ts';
 import { headerMap } from '../../src/jetstream/headers.ts';
 import { Program } from './programs.ts';
+import { freshNats } from './servers.ts';
+import { until } from './until.ts';
 
 export type StoredMessage = {
   subject: string;
@@ -47,7 +50,7 @@ export async function publishFrame(
   const limits = { documentsMax: Infinity, bytesMax: Infinity, compressFromBytes, compressLevel: 1 };
   const frame = await sealFrame([...packFrames(events, limits)][0]!, limits);
   const { tenant, index, op } = events[0]!;
-  return publishBytes(link, encodeSubject({ tenant, index, operation: op }), id, frame.payload, frame.encoding);
+  return publishBytes(link, encodeSubject({ tenant, index, operation: op }), id, frame.payload, frameHeaders(frame));
 }
 
 export async function publishBytes(
@@ -55,11 +58,10 @@ export async function publishBytes(
   subject: string,
   id: string,
   payload: Uint8Array,
-  encoding?: string,
+  own: ReadonlyMap<string, string> = new Map(),
 ): Promise<number> {
-  const { headers } = await import('@nats-io/transport-node');
   const head = headers();
-  if (encoding !== undefined) head.set(encodingHeader, encoding);
+  for (const [name, value] of own) head.set(name, value);
   return (await link.jetstream.publish(subject, payload, { msgID: id, headers: head })).seq;
 }
 
@@ -70,17 +72,17 @@ export async function readStream(link: NatsLink, stream: string): Promise<Stored
   if (state.messages === 0) return found;
   const consumer = await link.jetstream.consumers.get(stream, { deliver_policy: DeliverPolicy.All });
   for await (const message of await consumer.consume()) {
-    const headers = headerMap(message.headers);
+    const own = headerMap(message.headers);
     const whole = {
       subject: message.subject,
-      headers,
+      headers: own,
       payload: message.data,
       sequence: message.seq,
       timestamp: 0,
       deliveries: 1,
     };
     const events = message.subject.endsWith('.drop') ? [] : await openFrame(whole).catch(() => []);
-    found.push({ subject: message.subject, id: headers.get('Nats-Msg-Id'), headers, payload: message.data, events });
+    found.push({ subject: message.subject, id: own.get('Nats-Msg-Id'), headers: own, payload: message.data, events });
     if (message.info.pending === 0) break;
   }
   return found;
@@ -108,4 +110,37 @@ export function gatewayProgram(flags: Readonly<Record<string, string>>, env: Rea
   const directory = temporaryDirectory('gateway');
   const given = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
   return new Program('nats-gateway', { flags: given, env, logFile: join(directory, 'gateway.log') });
+}
+
+export type Cleanup = { after(work: () => Promise<void>): void };
+export type GatewayStage = { link: NatsLink; gateway: Program; nats: Server };
+
+/** A NATS server of its own, and a gateway between two streams of it, at work. */
+export async function gatewayStage(
+  t: Cleanup,
+  flags: Readonly<Record<string, string>> = {},
+  env: Readonly<Record<string, string>> = {},
+): Promise<GatewayStage> {
+  const nats = await freshNats();
+  const link = await connectTo(nats.url);
+  const gateway = gatewayProgram({ 'upstream-url': nats.url, ...flags }, env);
+  t.after(async () => {
+    if (gateway.isRunning()) await gateway.stop();
+    await link.close();
+    await nats.stop();
+  });
+  await gateway.startReady();
+  return { link, gateway, nats };
+}
+
+/** Waits until the gateway has acknowledged everything upstream. */
+export async function settled(link: NatsLink, stream = 'ES_CHANGES_RAW', withinMs = 20_000): Promise<void> {
+  await until(
+    'the gateway to have passed everything on',
+    async () => {
+      const { num_pending, num_ack_pending } = await link.manager.consumers.info(stream, 'nats-gateway');
+      return num_pending === 0 && num_ack_pending === 0;
+    },
+    { withinMs },
+  );
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { killAtEnd, spareAtEnd } from '../../scripts/servers/watchdog.ts';
 import { Hopeless, until } from './until.ts';
 
-export type ProgramName = 'es-watcher' | 'es-writer' | 'nats-gateway' | 'nats3';
+export type ProgramName = 'es-watcher' | 'es-writer' | 'nats-gateway' | 'nats3' | 'es-sync';
 export type LogLine = { level: string; msg: string; code?: string; [key: string]: unknown };
 export type ProgramOptions = {
   flags: readonly string[];
@@ -14,6 +14,10 @@ export type ProgramOptions = {
   env?: Readonly<Record<string, string>>;
   /** A command that the program is run by, and which becomes it by `exec`. */
   launcher?: readonly string[];
+  /** Instead of the launcher in bin/ that has the program's name. */
+  executable?: string;
+  /** What stands before the flags. */
+  command?: readonly string[];
 };
 export type Exit = { code: number | null; signal: NodeJS.Signals | null };
 
@@ -42,12 +46,12 @@ export class Program {
   /** Starts it and returns at once. */
   start(extraFlags: readonly string[] = []): void {
     if (this.isRunning()) throw new Error(`${this.name} runs already`);
-    const main = fileURLToPath(new URL(`../../bin/${this.name}`, import.meta.url));
-    const { launcher = [], flags } = this.#options;
+    const own = fileURLToPath(new URL(`../../bin/${this.name}`, import.meta.url));
+    const { launcher = [], executable = own, command = [], flags } = this.#options;
     const listen = this.name === 'nats3' ? ['server', '--listen', '127.0.0.1:0'] : ['--admin-listen', '127.0.0.1:0'];
-    const [command = '', ...args] = [...launcher, main, ...listen, ...flags, ...extraFlags];
+    const words = [...launcher, executable, ...command, ...listen, ...flags, ...extraFlags];
     // A process group of its own, so that it ends with the test however that ends.
-    const child = spawn(command, args, {
+    const child = spawn(words[0]!, words.slice(1), {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...withoutSettings(process.env), ...this.#options.env },
@@ -144,9 +148,8 @@ export class Program {
   /** Sum of all series of a metric, whose program prefix is left out: `lag_operations`. */
   async metric(name: string): Promise<number> {
     const { body } = await this.get('/metrics');
-    const wanted = new RegExp(`^${this.name.replace('-', '_')}_${name}(?:\\{[^\\n]*\\})? (\\S+)$`, 'gm');
-    const values = [...body.matchAll(wanted)].map(([, value]) => Number(value));
-    return values.reduce((sum, value) => sum + value, 0);
+    const prefixes = this.name === 'es-sync' ? 'es_(?:sync|watcher|writer)' : this.name.replace('-', '_');
+    return sumOfMetric(body, `${prefixes}_${name}`);
   }
 
   /** Most memory that any run has held, in bytes, as far as it was looked at: call before it ends. Linux only, else 0. */
@@ -182,6 +185,12 @@ export class Program {
     if (parsed.msg === 'admin server listens') this.#address = String(parsed['address']);
     if (parsed.level === 'error' || parsed.level === 'fatal') this.complaints.push(parsed);
   }
+}
+
+/** Of all series of a metric, named by a regular expression, in what `/metrics` answers; 0 of none. */
+export function sumOfMetric(text: string, name: string): number {
+  const values = [...text.matchAll(new RegExp(`^${name}(?:\\{[^\\n]*\\})? (\\S+)$`, 'gm'))].map(([, value]) => Number(value));
+  return values.reduce((sum, value) => sum + value, 0);
 }
 
 function parseLine(line: string): LogLine | undefined {

@@ -9,10 +9,10 @@ import { Hopeless, until } from './until.ts';
 
 export type RigOptions = {
   random: Random;
-  /** URL of the engine, and another way to it for the program, such as a proxy. */
-  source: string;
-  target: string;
-  nats: string;
+  /** The engine, and another way to it for the program, such as a proxy. */
+  source: string | Cluster;
+  target: string | Cluster;
+  nats?: string;
   watcherSees?: { source?: string; nats?: string };
   writerSees?: { target?: string; nats?: string };
   /** Begins the names of this rig's indices, its stream and consumer. */
@@ -20,6 +20,10 @@ export type RigOptions = {
   patterns?: string;
   watcherFlags?: readonly string[];
   writerFlags?: readonly string[];
+  watcherEnv?: Readonly<Record<string, string>>;
+  writerEnv?: Readonly<Record<string, string>>;
+  /** Instead of two programs and `nats`: one that does both, told where source, target and indices are. */
+  together?: (flags: readonly string[], directory: string) => Program;
 };
 
 export type ExactOptions = {
@@ -44,53 +48,64 @@ export class Rig {
   readonly checkpointPath: string;
   readonly #seed: string;
   readonly #nats: string;
+  readonly #programs: ReadonlySet<Program>;
 
   constructor(options: RigOptions) {
-    const { prefix } = options;
+    const { prefix, nats = '' } = options;
     this.#seed = options.random.seed;
-    this.#nats = options.nats;
+    this.#nats = nats;
     this.prefix = prefix;
     this.directory = temporaryDirectory('rig');
     this.checkpointPath = join(this.directory, 'checkpoint');
-    this.source = new Cluster(options.source);
-    this.target = new Cluster(options.target);
+    this.source = asCluster(options.source);
+    this.target = asCluster(options.target);
     const { watcherSees = {}, writerSees = {}, watcherFlags = [], writerFlags = [] } = options;
+    const patterns = options.patterns ?? `${prefix}-*`;
     const watcher = {
-      'es-hosts': watcherSees.source ?? options.source,
-      'nats-url': watcherSees.nats ?? options.nats,
+      'es-hosts': watcherSees.source ?? this.source.url,
+      'nats-url': watcherSees.nats ?? nats,
       stream: `${prefix}_CHANGES`,
       tenant: prefix,
-      'index-patterns': options.patterns ?? `${prefix}-*`,
+      'index-patterns': patterns,
       'checkpoint-path': this.checkpointPath,
     };
     const writer = {
-      'es-hosts': writerSees.target ?? options.target,
-      'nats-url': writerSees.nats ?? options.nats,
+      'es-hosts': writerSees.target ?? this.target.url,
+      'nats-url': writerSees.nats ?? nats,
       stream: `${prefix}_CHANGES`,
       consumer: `${prefix}_writer`,
       'dlq-stream': `${prefix}_DLQ`,
     };
-    this.watcher = new Program('es-watcher', {
-      logFile: join(this.directory, 'watcher.log'),
-      flags: [...asFlags(watcher), ...watcherFlags],
-    });
-    this.writer = new Program('es-writer', {
-      logFile: join(this.directory, 'writer.log'),
-      flags: [...asFlags(writer), ...writerFlags],
-    });
+    const both = { source: this.source.url, target: this.target.url, 'index-patterns': patterns };
+    const together = options.together?.(asFlags(both), this.directory);
+    this.watcher =
+      together ??
+      new Program('es-watcher', {
+        logFile: join(this.directory, 'watcher.log'),
+        flags: [...asFlags(watcher), ...watcherFlags],
+        ...(options.watcherEnv === undefined ? {} : { env: options.watcherEnv }),
+      });
+    this.writer =
+      together ??
+      new Program('es-writer', {
+        logFile: join(this.directory, 'writer.log'),
+        flags: [...asFlags(writer), ...writerFlags],
+        ...(options.writerEnv === undefined ? {} : { env: options.writerEnv }),
+      });
+    this.#programs = new Set([this.watcher, this.writer]);
   }
 
   async start(): Promise<void> {
-    await Promise.all([this.watcher.startReady(), this.writer.startReady()]);
+    await Promise.all([...this.#programs].map((program) => program.startReady()));
   }
 
   /** Starts what has ended by itself, as a supervisor would. */
   revive(): void {
-    for (const program of [this.watcher, this.writer]) if (!program.isRunning()) program.start();
+    for (const program of this.#programs) if (!program.isRunning()) program.start();
   }
 
   async ready(): Promise<void> {
-    await Promise.all([this.watcher.ready(), this.writer.ready()]);
+    await Promise.all([...this.#programs].map((program) => program.ready()));
   }
 
   /** Everything that the source had has gone through, as far as the programs themselves know. */
@@ -147,9 +162,8 @@ export class Rig {
 
   /** Error lines other than those whose code is expected are a failure, even where the documents are right. */
   assertQuiet(expected: readonly string[] = []): void {
-    const unexpected = [...this.watcher.complaints, ...this.writer.complaints].filter(
-      (line) => !expected.includes(line.code ?? ''),
-    );
+    const complaints = [...this.#programs].flatMap((program) => program.complaints);
+    const unexpected = complaints.filter((line) => !expected.includes(line.code ?? ''));
     if (unexpected.length > 0)
       throw new Error(
         `unexpected log lines:\n${unexpected
@@ -160,17 +174,21 @@ export class Rig {
   }
 
   tail(): string {
-    return `${this.watcher.tail()}\n${this.writer.tail()}`;
+    return [...this.#programs].map((program) => program.tail()).join('\n');
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.watcher, this.writer].map(async (program) => program.isRunning() && program.stop()));
+    await Promise.all([...this.#programs].map(async (program) => program.isRunning() && program.stop()));
   }
 
   /** Ends the connections to the clusters; the last call. */
   async close(): Promise<void> {
     await Promise.all([this.source.close(), this.target.close()]);
   }
+}
+
+function asCluster(given: string | Cluster): Cluster {
+  return typeof given === 'string' ? new Cluster(given) : given;
 }
 
 function asFlags(settings: Readonly<Record<string, string>>): string[] {

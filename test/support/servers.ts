@@ -6,6 +6,7 @@ import {
   startOpenSearch,
   temporaryDirectory,
   type ElasticsearchLine,
+  type ElasticsearchOptions,
   type NatsOptions,
   type OpenSearchLine,
   type SearchOptions,
@@ -42,7 +43,7 @@ export async function freshNats(options: Partial<NatsOptions> = {}): Promise<Ser
 
 export async function freshElasticsearch(
   line: ElasticsearchLine = '8.19',
-  options: Partial<SearchOptions> = {},
+  options: Partial<ElasticsearchOptions> = {},
 ): Promise<Server> {
   await makeRoom();
   return startElasticsearch({ version: line, dataDir: join(temporaryDirectory('elasticsearch'), 'node'), ...options });

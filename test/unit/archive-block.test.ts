@@ -75,6 +75,9 @@ describe('a block', () => {
     assert.throws(() => writer.add(message(5)), RangeError);
     assert.throws(() => writer.add(message(4)), RangeError);
     await assert.rejects(new BlockWriter(origin).seal(), RangeError);
+    await writer.seal();
+    assert.throws(() => writer.add(message(6)), RangeError);
+    await assert.rejects(writer.seal(), RangeError);
   });
 });
 

@@ -74,6 +74,46 @@ test('the order of keys does not matter, whoever published it', () => {
   );
 });
 
+/** The events of a frame, or the code of what is wrong with it. */
+function readable(text: string): unknown {
+  try {
+    return decodeEnvelopes(Buffer.from(text)).map(legible);
+  } catch (error) {
+    return (error as GatewayError).code;
+  }
+}
+
+test('a line reads the same in a frame as alone, however it is spelt', () => {
+  const line = fc
+    .tuple(anyEvent, fc.constantFrom('own', 'shuffled', 'cut', 'more', 'swollen'), fc.nat())
+    .map(([event, way, n]) => {
+      const alike: ChangeEvent = { ...event, tenant: 't', index: 'i' };
+      const own = encodeEnvelope(alike).toString().trimEnd();
+      if (way === 'shuffled') return `{${members(alike).toReversed().join(',')}}`;
+      if (way === 'cut') return own.slice(0, n % own.length);
+      if (way === 'more') return `${own.slice(0, -1)},"x":{}}`;
+      return way === 'swollen' ? own.replace(/("ts":\d+)/, '$1000000000000000') : own;
+    });
+  const first = encodeEnvelope({
+    tenant: 't',
+    index: 'i',
+    id: '0',
+    op: 'index',
+    version: 0,
+    seqNo: 0,
+    primaryTerm: 0,
+    ts: 0,
+    source: Buffer.from('{}'),
+  });
+  fc.assert(
+    fc.property(line, fc.constantFrom('', '\n', ' \n'), (text, end) => {
+      const alone = readable(text + end);
+      const together = readable(first.toString() + text + end);
+      assert.deepEqual(Array.isArray(together) ? together.slice(1) : together, alone);
+    }),
+  );
+});
+
 test('a key after the document is not a part of it', () => {
   const line = Buffer.from(`${head},"op":"index","version":7,"source":{"a":1},"more":{"b":2}}`);
   const [event] = decodeEnvelopes(line);

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { ChangeEvent } from '../../src/core/event.ts';
 import { GatewayError } from '../../src/core/errors.ts';
-import { type FieldCondition, fieldTest } from '../../src/core/field.ts';
+import { type FieldCondition, fieldTest, parseExact, valuesAt } from '../../src/core/field.ts';
 import {
   compileIndexPatterns,
   compilePattern,
@@ -13,7 +13,7 @@ import {
   operationFilter,
   subjectFilter,
 } from '../../src/core/filter.ts';
-import { anyText } from '../support/arbitrary-events.ts';
+import { anySource, anyText } from '../support/arbitrary-events.ts';
 
 function change(more: Partial<ChangeEvent> = {}): ChangeEvent {
   return {
@@ -134,6 +134,19 @@ test('conditions on tricky documents', () => {
   for (const [condition, source, holds] of cases) {
     assert.equal(fieldTest(condition)(Buffer.from(source)), holds, `${Object.keys(condition).join()} on ${source}`);
   }
+});
+
+test('a field is found without reading the rest of the document, as it is with all of it read', () => {
+  const path = fc
+    .array(fc.constantFrom('source', 'id', 'version', 'v', 'a', 'b', 'a.b', '__proto__'), { minLength: 1, maxLength: 3 })
+    .map((tokens) => tokens.join('.'));
+  fc.assert(
+    fc.property(anySource, path, (source, field) => {
+      const there = valuesAt(parseExact(source.toString()), field).some((value) => value !== null);
+      assert.equal(fieldTest({ exists: field })(source), there);
+      assert.equal(fieldTest({ not: { or: [{ exists: 'x' }, { and: [{ exists: field }] }] } })(source), !there);
+    }),
+  );
 });
 
 test('an array of many values is looked through', () => {

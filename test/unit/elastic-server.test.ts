@@ -16,7 +16,7 @@ test('what is behind an address', () => {
   assert.deepEqual(seen(root({ number: '8.19.13' })), ['elasticsearch', 8, 19, true]);
   assert.deepEqual(seen(root({ number: '9.4.3' })), ['elasticsearch', 9, 4, true]);
   assert.deepEqual(seen(root({ number: '10.0.0-SNAPSHOT' })), ['elasticsearch', 10, 0, false]);
-  assert.deepEqual(seen(root({ number: '1.3.20', distribution: 'opensearch' }, openSearch)), ['opensearch', 1, 3, true]);
+  assert.deepEqual(seen(root({ number: '1.3.20', distribution: 'opensearch' }, openSearch)), ['opensearch', 1, 3, false]);
   assert.deepEqual(seen(root({ number: '3.8.0', distribution: 'opensearch' }, openSearch)), ['opensearch', 3, 8, true]);
   assert.deepEqual(seen(root({ number: '4.0.0', distribution: 'opensearch' }, openSearch)), ['opensearch', 4, 0, false]);
 });

@@ -7,6 +7,7 @@ import { after, test } from 'node:test';
 import { UsageError } from '../../src/core/errors.ts';
 import { watcherSettings } from '../../src/es-watcher/config.ts';
 import { writerSettings } from '../../src/es-writer/config.ts';
+import { gatewaySettings } from '../../src/nats-gateway/config.ts';
 import { readInvocation } from '../../src/service/config.ts';
 import type { Schema, Settings } from '../../src/service/settings.ts';
 
@@ -90,7 +91,10 @@ test('settings that do not go together are refused', async () => {
     [['--es-api-key', 'a', '--es-aws-region', 'eu-west-1'], /give one of --es-username, --es-api-key and --es-aws-region/],
     [['--nats-password', 'a'], /--nats-user and --nats-password belong together/],
     [['--nats-cert-file', 'a'], /--nats-cert-file and --nats-key-file belong together/],
-    [['--nats-token', 'a', '--nats-creds-file', 'b'], /give one of --nats-creds-file, --nats-user and --nats-token/],
+    [
+      ['--nats-token', 'a', '--nats-creds-file', 'b'],
+      /give one of --nats-creds-file, --nats-nkey-file, --nats-user and --nats-token/,
+    ],
   ];
   for (const [argv, message] of cases) {
     await assert.rejects(readInvocation(watcherSettings, argv, {}, '1'), refused('SETTING_WRONG', message));
@@ -99,6 +103,23 @@ test('settings that do not go together are refused', async () => {
   await assert.rejects(
     readInvocation(watcherSettings, ['--index-patterns', '-a,-b'], {}, '1'),
     refused('SETTING_WRONG', /only excludes/),
+  );
+  await assert.rejects(
+    readInvocation(watcherSettings, ['--index-patterns', 'logs-*,Orders'], {}, '1'),
+    refused('SETTING_WRONG', /"Orders" is not an index pattern.*lower case/),
+  );
+  for (const subjects of ['foo bar', 'es.a..b', 'other.>', 'es.a', 'es.a.logs-*.index', 'es.>.x', 'es.a.b.index.c']) {
+    await assert.rejects(
+      readInvocation(writerSettings, ['--filter-subjects', subjects], {}, '1'),
+      refused('SETTING_WRONG', /filter-subjects takes .*es\.TENANT\.INDEX\.OPERATION/),
+    );
+  }
+  for (const subjects of ['>', 'es.>', 'es.a.>', 'es.*.b.>', 'es.a.b.*,es.a.c.index']) {
+    await readInvocation(writerSettings, ['--filter-subjects', subjects], {}, '1');
+  }
+  await assert.rejects(
+    readInvocation(writerSettings, ['--filter-subjects', 'es.a.>,es.a.b.*'], {}, '1'),
+    refused('SETTING_WRONG', /es\.a\.b\.\* overlaps/),
   );
   await assert.rejects(
     readInvocation(writerSettings, ['--retry-min', '1m'], {}, '1'),
@@ -116,7 +137,7 @@ test('config/example.yaml is read by every program, as it is and with every defa
   const path = join(directory, 'example.yaml');
   for (const text of [example, example.replace(placeholder, '$1# $2').replace(/^( *)#([a-z])/gm, '$1$2')]) {
     writeFileSync(path, text);
-    for (const schema of [watcherSettings, writerSettings] as unknown as Schema[]) {
+    for (const schema of [watcherSettings, writerSettings, gatewaySettings] as unknown as Schema[]) {
       assert.deepEqual(await valuesOf(schema, ['--config', path]), { ...(await valuesOf(schema)), config: path });
     }
   }

@@ -6,7 +6,10 @@ import { describe, it } from 'node:test';
 /** The structure that ARCHITECTURE.md describes, kept by a test. Dead code is knip's affair (`make lint`). */
 const root = resolve(import.meta.dirname, '../..');
 
-/** Who may import whom, beside itself. A folder that is not named here is a program: it may import every library, and no program. */
+/**
+ * Who may import whom, beside itself. A folder that is not named here is a program: it may import every library, and no program, but for
+ * es-sync, which is made of the others.
+ */
 const libraries: Record<string, readonly string[]> = {
   core: [],
   service: ['core'],
@@ -53,7 +56,8 @@ describe('the structure of src', () => {
       const allowed = libraries[own] ?? Object.keys(libraries);
       for (const specifier of importsOf(file)) {
         const to = libraryOf(file, specifier);
-        if (to !== undefined && to !== own && !allowed.includes(to)) wrong.push(`${file} imports ${specifier}`);
+        if (to !== undefined && to !== own && !allowed.includes(to) && own !== 'es-sync')
+          wrong.push(`${file} imports ${specifier}`);
       }
     }
     assert.deepEqual(wrong, []);

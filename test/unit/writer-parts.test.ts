@@ -9,8 +9,10 @@ import { type ElasticClient, ElasticError, type ElasticRequest } from '../../src
 import { encodeLetter, type Undeliverable } from '../../src/jetstream/dead-letter.ts';
 import { Drops, type DropsParts } from '../../src/es-writer/drops.ts';
 import { IndexNames } from '../../src/core/index-names.ts';
-import { Intake } from '../../src/es-writer/intake.ts';
-import { freeMemory, openItems } from '../../src/es-writer/open.ts';
+import { Arrivals } from '../../src/es-writer/arrivals.ts';
+import { freeMemory } from '../../src/core/free-memory.ts';
+import { Intake } from '../../src/core/intake.ts';
+import { openItems } from '../../src/es-writer/open.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
 import { until } from '../support/until.ts';
 
@@ -152,12 +154,14 @@ test('documents too large for a message are fetched; one that is gone is refused
 test('the intake takes what comes at once, extends its time, and gives back what nobody took', async () => {
   const source = new ScriptedSource(['one', 'two', 'drop', 'three'], { endless: true });
   const diverted: Delivery[] = [];
-  let now = 1_000;
   const intake = new Intake({
     source,
     workingEveryMs: 1,
-    divert: (delivery) => Buffer.from(delivery.message.payload).toString() === 'drop' && diverted.push(delivery) > 0,
-    now: () => now,
+    take: (delivery) => {
+      if (Buffer.from(delivery.message.payload).toString() !== 'drop') return delivery;
+      diverted.push(delivery);
+      return undefined;
+    },
   });
   const taken: Delivery[] = [];
   let resume: ((value: unknown) => void) | undefined;
@@ -169,10 +173,7 @@ test('the intake takes what comes at once, extends its time, and gives back what
     }
   })();
   await until('everything to be delivered', () => source.delivered === 4, { withinMs: 5_000, everyMs: 1 });
-  now += 60_000;
   await until('time to be extended', () => (source.working.get(4) ?? 0) > 0, { withinMs: 5_000, everyMs: 10 });
-  assert.equal(intake.firstDelivered(taken[0]!.message), 1_000, 'when it came, not when it is asked about');
-  assert.equal(intake.firstDelivered({ ...taken[0]!.message, deliveries: 2, timestamp: 17 }), 17, 'the second time nobody knows');
   await intake.stop();
   resume?.(undefined);
   await reading;
@@ -193,6 +194,20 @@ test('the intake takes what comes at once, extends its time, and gives back what
   );
 });
 
+test('a message was first delivered after the last look but one at the clock before it came', (t) => {
+  let now = 1_000;
+  const arrivals = new Arrivals(() => now);
+  t.after(() => arrivals.stop());
+  const message = messageOf(Buffer.alloc(0));
+  arrivals.note(message);
+  for (now of [60_000, 61_000]) arrivals.tick();
+  assert.equal(arrivals.firstDelivered(message), 1_000, 'when it came, not when it is asked about');
+  assert.equal(arrivals.firstDelivered({ ...message, deliveries: 2, timestamp: 17 }), 17, 'the second time nobody knows');
+  const later = messageOf(Buffer.alloc(0));
+  arrivals.note(later);
+  assert.equal(arrivals.firstDelivered(later), 60_000);
+});
+
 test('the intake passes on what ends its source', async () => {
   const broken = new GatewayError('NATS_CLOSED', 'closed');
   const source = new ScriptedSource([], { endless: true });
@@ -200,7 +215,7 @@ test('the intake passes on what ends its source', async () => {
     stop: () => source.stop(),
     [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(broken) }),
   };
-  const intake = new Intake({ source: failing, workingEveryMs: 1_000, divert: () => false, now: Date.now });
+  const intake = new Intake({ source: failing, workingEveryMs: 1_000, take: (delivery) => delivery });
   await assert.rejects(async () => {
     for await (const _ of intake);
   }, broken);

@@ -1,22 +1,19 @@
-import type { Delivery, MessageSource } from '../core/strategy.ts';
-
-import { OrderedAcks } from './ordered-acks.ts';
+import type { Delivery, MessageSource } from './strategy.ts';
 
 export type IntakeSettings = {
   source: MessageSource;
   /** How often the time allowed for messages that wait here is extended. */
   workingEveryMs: number;
-  /** Sees every delivery as it arrives; true takes it out of the flow, and its fate becomes the taker's. */
-  divert: (delivery: Delivery) => boolean;
+  /** Sees every delivery as it arrives, and answers what is to be handed on: undefined where its fate is the taker's now. */
+  take(delivery: Delivery): Delivery | undefined;
 };
 
 /**
- * Takes messages from the stream as they come, so that none runs out of its time while downstream is away or the gateway is paused. It
+ * Takes messages from the stream as they come, so that none runs out of its time while the other side is away or the work is paused. It
  * holds what the source's window lets through, and no more.
  */
 export class Intake implements MessageSource {
   readonly #settings: IntakeSettings;
-  readonly #acks = new OrderedAcks();
   #queue: Delivery[] = [];
   #ended = false;
   #paused = false;
@@ -62,8 +59,9 @@ export class Intake implements MessageSource {
   async #read(): Promise<void> {
     try {
       for await (const delivery of this.#settings.source) {
-        if (this.#settings.divert(delivery)) continue;
-        this.#queue.push(this.#acks.wrap(delivery));
+        const taken = this.#settings.take(delivery);
+        if (taken === undefined) continue;
+        this.#queue.push(taken);
         this.#wake();
       }
     } catch (error) {

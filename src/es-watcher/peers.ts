@@ -1,0 +1,32 @@
+import { clientOptionsOf, connectCluster, type ElasticClient, type Server } from '../elastic/index.ts';
+import { connectNats, type NatsLink, natsSettingsOf } from '../jetstream/index.ts';
+import type { Log } from '../service/log.ts';
+import type { WatcherSettings } from './config.ts';
+
+export type Peers = { client: ElasticClient; server: Server; link: NatsLink };
+
+/** Connects to both sides; throws what a user can act on. */
+export async function connectPeers(settings: WatcherSettings, log: Log): Promise<Peers> {
+  const cluster = await connectSource(settings, log);
+  try {
+    return { ...cluster, link: await connectStreams(settings, log) };
+  } catch (error) {
+    await cluster.client.close();
+    throw error;
+  }
+}
+
+export function connectSource(settings: WatcherSettings, log: Log): Promise<Omit<Peers, 'link'>> {
+  const options = {
+    ...clientOptionsOf(settings),
+    onHostSkipped: (host: string, pauseMs: number, reason: string) =>
+      log.warn({ host, pauseMs, reason }, 'a source host is skipped for a while'),
+  };
+  return connectCluster(options, (text) => log.warn(text));
+}
+
+export function connectStreams(settings: WatcherSettings, log: Log): Promise<NatsLink> {
+  return connectNats(natsSettingsOf(settings, 'es-watcher'), {
+    onState: (state) => log.info({ server: state.server }, `NATS ${state.is}`),
+  });
+}

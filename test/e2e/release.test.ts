@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { execFile, execFileSync } from 'node:child_process';
+import { copyFileSync, cpSync, globSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { before, describe, test, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import { install } from '../../scripts/provision/cache.ts';
+import { natsRecipe } from '../../scripts/provision/nats.ts';
+import { nodeHome } from '../../scripts/provision/node.ts';
+import { temporaryDirectory } from '../../scripts/servers.ts';
+import { preparePlans, removePlans, standardPlans } from '../support/plans.ts';
+import { Program } from '../support/programs.ts';
+import { Random, seedOfRun } from '../support/random.ts';
+import { Rig } from '../support/rig.ts';
+import { sharedElasticsearch, sharedOpenSearch } from '../support/servers.ts';
+import { Workload } from '../support/workload.ts';
+
+/** A release, built once, and each of its artefacts at its main job in the nearest thing to its home. */
+const seed = seedOfRun('release');
+const random = new Random(seed);
+const root = join(import.meta.dirname, '../..');
+const dist = temporaryDirectory('release');
+const oldestNode = '24.12.0';
+/** The system's own directories, and with them no Node: what an artefact needs it must bring. */
+const bare = { PATH: '/usr/bin:/bin' };
+
+type Artefact = {
+  executable: string;
+  launcher?: readonly string[];
+  dataDir?: string;
+  natsBinary?: string;
+  env?: Record<string, string>;
+};
+
+before(() => {
+  const said = execFileSync(
+    join(root, 'scripts/node.sh'),
+    [join(root, 'scripts/release.ts'), 'check', '--unreleased', '--twice'],
+    {
+      env: { ...process.env, DIST: dist },
+      encoding: 'utf8',
+    },
+  );
+  assert.match(said, /reproducible .* the same bytes/);
+});
+
+describe('what make tarball leaves', () => {
+  test('the archive syncs two clusters on a machine without Node', async (t) => {
+    const home = unpack('linux-x64');
+    await syncs(t, 'glibc', { executable: join(home, 'bin/es-sync'), env: bare });
+  });
+
+  test('the musl archive does in a root directory that holds nothing else', async (t) => {
+    const home = unpack('linux-x64-musl');
+    const jail = join(home, 'bin');
+    const enter = process.getuid?.() === 0 ? ['chroot'] : ['unshare', '--map-root-user', 'chroot'];
+    mkdirSync(join(jail, 'data'));
+    await syncs(t, 'musl', { executable: '/es-sync', launcher: [...enter, jail], dataDir: '/data' });
+  });
+
+  test(`the npm package does with Node ${oldestNode}, in an empty folder`, async (t) => {
+    const home = temporaryDirectory('npm');
+    const node = join(await nodeHome(oldestNode), 'bin');
+    const natsBinary = join(await install(natsRecipe), 'nats-server');
+    for (const file of globSync('es-sync-gateway-*.tgz', { cwd: dist })) copyFileSync(join(dist, file), join(home, file));
+    const env = { PATH: `${node}:${process.env['PATH'] ?? ''}` };
+    await runPage('docs/deploy/npm.md', home, env, natsBinary);
+    await syncs(t, 'npm', { executable: join(home, 'node_modules/.bin/es-sync'), natsBinary, env });
+  });
+
+  test('the commands of docs/deploy/executable.md run', async () => {
+    const home = temporaryDirectory('page');
+    for (const file of globSync('*-linux-x64.tar.gz*', { cwd: dist })) copyFileSync(join(dist, file), join(home, file));
+    await runPage('docs/deploy/executable.md', home, bare);
+  });
+});
+
+function unpack(platform: string): string {
+  const home = temporaryDirectory(platform);
+  const [archive] = globSync(`*-${platform}.tar.gz`, { cwd: dist });
+  execFileSync('tar', ['-C', home, '-xzf', join(dist, archive!)]);
+  return globSync(join(home, 'es-sync-gateway-*'))[0]!;
+}
+
+/** The main job of an artefact: a cluster with another in step, stopped and started once on the way. */
+async function syncs(t: TestContext, name: string, { executable, launcher, dataDir, natsBinary, env }: Artefact): Promise<void> {
+  const prefix = `a${seed}${name}`;
+  const [source, target] = await Promise.all([sharedElasticsearch('8.19'), sharedOpenSearch('2.19')]);
+  const rig = new Rig({
+    random,
+    prefix,
+    source: source.url,
+    target: target.url,
+    together: (flags, directory) =>
+      new Program('es-sync', {
+        executable,
+        command: ['run'],
+        flags: [
+          ...flags,
+          `--data-dir=${dataDir ?? join(directory, 'data')}`,
+          `--nats-binary=${natsBinary ?? '/nowhere'}`,
+          '--js-max-file=256MB',
+        ],
+        logFile: join(directory, 'es-sync.log'),
+        ...(launcher === undefined ? {} : { launcher }),
+        ...(env === undefined ? {} : { env }),
+      }),
+  });
+  const plans = standardPlans(prefix, { streams: true, idsEach: 100 });
+  await preparePlans(rig.source, rig.target, plans);
+  t.after(async () => {
+    await rig.stop();
+    await Promise.all([removePlans(rig.source, plans), removePlans(rig.target, plans)]);
+    await rig.close();
+  });
+  const work = (part: string): Workload =>
+    new Workload({ cluster: rig.source, random: random.fork(name + part), plans, clients: 4, operations: 500 });
+  await work('before').run();
+  await rig.start();
+  await work('during').run();
+  assert.deepEqual(await rig.watcher.stop(), { code: 0, signal: null });
+  const [tally] = await Promise.all([work('after').run(), rig.start()]);
+  assert.deepEqual([...tally.refusals.keys()], []);
+  const { documents } = await rig.untilExact();
+  rig.assertQuiet();
+  t.diagnostic(`SEED=${seed} ${name}: ${documents} documents equal`);
+}
+
+/** Runs the shell lines of a page, one after the other in one shell, but for those that do not end and those of other tools. */
+async function runPage(page: string, home: string, env: Record<string, string>, natsBinary?: string): Promise<void> {
+  const text = readFileSync(join(root, page), 'utf8');
+  const [source, target] = await Promise.all([sharedElasticsearch('8.19'), sharedOpenSearch('2.19')]);
+  const lines = [...text.matchAll(/^ {4}((?:sha256sum|tar|cd|bin\/|npm|node_modules|\.) ?.*)$/gm)]
+    .map(([, line]) => line!.replace('http://source:9200', source.url).replace('http://target:9200', target.url))
+    .filter((line) => !line.includes('run --source'));
+  assert.ok(lines.length >= 4, `${page} has ${lines.length} lines to run`);
+  if (natsBinary !== undefined) cpSync(natsBinary, join(home, 'bin', 'nats-server'), { recursive: true });
+  const path = natsBinary === undefined ? env['PATH'] : `${join(home, 'bin')}:${env['PATH']}`;
+  // Not synchronously: connections that others close meanwhile must be noticed.
+  await promisify(execFile)('bash', ['--norc', '-euc', lines.join('\n')], { cwd: home, env: { ...env, HOME: home, PATH: path } });
+}
