@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { createInbox } from '@nats-io/transport-node';
 import { fileURLToPath } from 'node:url';
 import { places } from '../scripts/demo/places.ts';
@@ -118,27 +119,26 @@ async function publish(link: NatsLink, stream: string, payloads: readonly Buffer
   await link.manager.streams.add({ name: stream, subjects: [`${stream}.>`] });
   const inbox = createInbox();
   const [every, window] = [100, 6_000];
-  let acknowledged = 0;
-  let wake = (): void => undefined;
+  const answered = { through: 0, change: Promise.withResolvers<void>() };
   const answers = link.connection.subscribe(`${inbox}.*`, {
     callback: (_error, answer) => {
-      acknowledged = Number(answer.subject.slice(inbox.length + 1));
-      wake();
+      answered.through = Number(answer.subject.slice(inbox.length + 1));
+      answered.change.resolve();
+      answered.change = Promise.withResolvers();
     },
   });
   const lines = new PublishLines();
   const none = Buffer.alloc(0);
   const startedAt = performance.now();
-  for (let sent = 0; acknowledged < messages;) {
-    for (; sent < messages && sent - acknowledged < window && lines.bytes < 65_536;) {
+  for (let sent = 0; answered.through < messages;) {
+    while (sent < messages && sent - answered.through < window && lines.bytes < 65_536) {
       const payload = payloads[sent++ % payloads.length]!;
       const reply = sent % every === 0 || sent === messages ? `${inbox}.${sent}` : '';
       lines.add(`${stream}.${sent % 10}`, reply, '', none, headerBytesOf('', none), payload);
     }
     if (lines.bytes > 0) sendLines(link.connection, lines.take());
-    await new Promise<void>((resolve) =>
-      sent - acknowledged < window && sent < messages ? setImmediate(resolve) : (wake = resolve),
-    );
+    const isFull = sent - answered.through >= window || sent === messages;
+    await (isFull ? answered.change.promise : turn());
   }
   answers.unsubscribe();
   return (performance.now() - startedAt) / 1000;
