@@ -74,7 +74,10 @@ function place(from: string, to: string): void {
 
 /** What the dynamic linker loads for a program, at the paths where it looks for it; nothing for a static one. */
 async function placeLibraries(program: string, tree: string): Promise<void> {
-  const listed = await command('ldd', [program]).catch(() => '');
+  const listed = await command('ldd', [program]).catch((error: unknown) => {
+    if (String(error).includes('not a dynamic executable')) return '';
+    throw error;
+  });
   for (const [, path] of listed.matchAll(/(?:=> |^\s+)(\/\S+) \(0x/gm)) place(path!, join(tree, path!));
 }
 

@@ -24,9 +24,8 @@ export async function layOutImage(directory: string): Promise<void> {
   for (const path of ['LICENSE', 'licences', 'sbom.cdx.json'])
     cpSync(join(release, path), join(tree, documents, path), { recursive: true });
   for (const library of await librariesOf(join(release, 'bin', 'es-sync'))) {
-    // Beside the executable already.
-    if (library.startsWith(release)) continue;
-    const home = join(tree, dirname(library));
+    // What is beside the executable is found by way of /proc, which need not be there; the loader's own directories always are.
+    const home = join(tree, library.startsWith(release) ? 'usr/lib' : dirname(library));
     mkdirSync(home, { recursive: true });
     cpSync(realpathSync(library), join(home, basename(library)));
   }

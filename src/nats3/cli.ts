@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { exitCodeOf, failureText } from '../service/failure.ts';
 import { archiveCommands } from './cli-archive.ts';
@@ -6,6 +5,7 @@ import { Client } from './cli-client.ts';
 import { jobCommands, loadCreate, storeCreate, type Desk } from './cli-jobs.ts';
 import type { Screen } from './cli-output.ts';
 import { defaultServer } from './config.ts';
+import { productVersion } from '../service/version.ts';
 
 type CommonOptions = { server: string; token?: string; json?: boolean };
 
@@ -63,8 +63,6 @@ function withoutExit(command: Command): void {
 }
 
 function version(): string {
-  const { version: text } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
+  const text = productVersion();
   return text;
 }

@@ -13,13 +13,26 @@ import { blockWith, commandsIn } from '../support/doc-commands.ts';
 import { until } from '../support/until.ts';
 
 /**
- * Every command of the pages is run, here or by the test that `elsewhere` names. A new one fails this file until it is.
- * The pages of the gateway have test/e2e/gateway-modes.test.ts.
+ * Every command of the pages is run, here or by the test that `elsewhere` names. A new one fails this file until it is. Pages on one subject
+ * have tests of their own.
  */
 const root = resolve(import.meta.dirname, '../..');
 const pages = ['README.md', 'CONTRIBUTING.md', 'ARCHITECTURE.md', 'CHANGELOG.md', 'docs/**/*.md'];
-const ofTheGateway = ['docs/deployment-modes.md', 'docs/filters-and-transforms.md'];
-const shown = commandsIn(root, pages).filter(({ page }) => !ofTheGateway.includes(page));
+/** Page → the test that follows it, and words by which it does. */
+const followed: Readonly<Record<string, readonly [file: string, mark: string]>> = {
+  'docs/deployment-modes.md': ['test/e2e/gateway-modes.test.ts', 'deployment-modes.md'],
+  'docs/filters-and-transforms.md': ['test/unit/gateway-guides.test.ts', 'filters-and-transforms.md'],
+  'docs/nats3.md': ['test/e2e/nats3-cli.test.ts', 'nats3.md'],
+  'docs/deploy/docker.md': ['test/e2e/containers.test.ts', 'docker-push'],
+  'docs/deploy/executable.md': ['test/e2e/release.test.ts', 'executable.md'],
+  'docs/deploy/firecracker.md': ['test/e2e/firecracker.test.ts', 'firecracker.md'],
+  'docs/deploy/kubernetes.md': ['test/integration/deploy-files.test.ts', 'helm'],
+  'docs/deploy/npm.md': ['test/e2e/release.test.ts', 'npm'],
+  'docs/deploy/systemd.md': ['test/e2e/units.test.ts', 'systemd.md'],
+};
+/** Written by a program, or a history: what they name need not be run. */
+const notInstructions = ['docs/benchmarks.md', 'CHANGELOG.md'];
+const shown = commandsIn(root, pages).filter(({ page }) => followed[page] === undefined && !notInstructions.includes(page));
 
 /** Command → the file that runs it, and words by which it does. */
 const elsewhere: Readonly<Record<string, readonly [file: string, mark: string]>> = {
@@ -32,6 +45,11 @@ const elsewhere: Readonly<Record<string, readonly [file: string, mark: string]>>
   'SEED=… make soak': ['test/faults/soak.ts', 'SEED'],
   'nats-server -js': ['scripts/servers/nats.ts', 'jetstream {'],
   'scripts/node.sh scripts/docs.ts': ['test/unit/service-programs.test.ts', 'scripts/docs.ts'],
+  'make build': ['test/e2e/release.test.ts', 'scripts/release.ts'],
+  'make release': ['test/e2e/release.test.ts', 'scripts/release.ts'],
+  'make release-check': ['test/e2e/release.test.ts', 'scripts/release.ts'],
+  'make release-check ARGS=--twice': ['test/e2e/release.test.ts', '--twice'],
+  'make firecracker-kernel': ['test/e2e/firecracker.test.ts', 'firecracker.md'],
   'make provision': ['scripts/test.ts', 'provision()'],
   'make test ONLY=unit': ['scripts/test.ts', 'FOLDERS'],
   'bin/es-watcher --check --es-hosts https://source:9200 --es-api-key KEY --nats-url nats://nats:4222 --checkpoint-path ./checkpoint':
@@ -224,5 +242,9 @@ test('no command of the pages is left out', () => {
       `no page shows ${command}`,
     );
     assert.ok(readFileSync(join(root, file), 'utf8').includes(mark), `${file} does not run ${command}`);
+  }
+  for (const [page, [file, mark]] of Object.entries(followed)) {
+    assert.ok(existsSync(join(root, page)), `${page} is gone`);
+    assert.ok(readFileSync(join(root, file), 'utf8').includes(mark), `${file} does not follow ${page}`);
   }
 });

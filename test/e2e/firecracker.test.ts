@@ -89,7 +89,7 @@ test('128 MB: a sync goes through it, loses nothing by a power cut, and Ctrl-Alt
   await work('after', 100);
   await vm.ctrlAltDel();
   await until('the machine to end', () => !vm.server.isRunning(), { withinMs: 60_000 });
-  assert.match(vm.console(), /init \[ *[\d.]+\]: stopped\s*$/);
+  assert.match(vm.console(), /^init \[ *[\d.]+\]: stopped\s*$/m);
   await vm.server.restart();
   t.diagnostic(`${await exact()} documents at the end`);
   assert.equal(vm.console().match(/formatting the blank drive/g)?.length, 1);

@@ -160,7 +160,8 @@ onBothServers('bulk writing', (cluster) => {
     for (let i = 0; i < 5; i++) {
       assert.deepEqual(await writer.write([change('bulk-failover', `${i}`, Date.now())]), [{ is: 'stored' }]);
     }
-    assert.deepEqual(skipped, [dead]);
+    // Once, or again after its pause where the writes take longer than that.
+    assert.deepEqual([...new Set(skipped)], [dead]);
     await client.close();
 
     const alone = createClient({ hosts: [dead] });
