@@ -114,7 +114,9 @@ test('an index that is deleted goes at the target under its new name, and its su
   await put('secret', '1', '{}');
   await holds(copy, { 1: '{"card":"*****5678","n":1.0}' });
   await rig.source.json('DELETE', `/${rig.prefix}-a`);
-  await until('the index to be gone at the target', async () => (await rig.target.indices(`${copy}*`)).length === 0, { withinMs });
+  await until('the index to be gone at the target', async () => (await rig.target.indices(`${copy}*`)).length === 0, {
+    withinMs,
+  });
   await put('a', '2', '{"n":2.0}');
   await holds(copy, { 2: '{"n":2.0}' });
   await until('everything to be acknowledged', async () => (await gateway.metric('lag_messages')) === 0, { withinMs });
