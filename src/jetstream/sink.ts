@@ -49,7 +49,8 @@ class Sink implements JetStreamSink {
   readonly #read = pubAckReader();
   readonly #window = new Map<number, Pending>();
   readonly #queue = new Fifo<Pending>();
-  readonly #again = new Fifo<Pending>();
+  /** In the order of publishing, whatever the order in which they failed: a second cut comes before all of the first one is sent again. */
+  readonly #again: Pending[] = [];
   #roomWaiters: (() => void)[] = [];
   #idleWaiters: (() => void)[] = [];
   #bytes = 0;
@@ -133,7 +134,7 @@ class Sink implements JetStreamSink {
   abort(error: GatewayError): void {
     const all = [...this.#window.values(), ...this.#queue];
     this.#queue.clear();
-    this.#again.clear();
+    this.#again.length = 0;
     for (const pending of all) this.#settle(pending, error);
     this.#inspection.allIsWell();
     this.#pump();
@@ -256,7 +257,7 @@ class Sink implements JetStreamSink {
     if (pending.state !== 'air') return;
     pending.state = 'again';
     this.#air--;
-    this.#again.push(pending);
+    this.#again.splice(this.#again.findLastIndex(({ token }) => token < pending.token) + 1, 0, pending);
     this.#pace.refused();
     const now = this.#clock.now();
     if (now - this.#toldRetryAt >= tellRetryEveryMs) {

@@ -10,6 +10,7 @@ import {
   type NatsLink,
 } from '../../src/jetstream/index.ts';
 import { Proxy } from '../support/proxy.ts';
+import { Random, seedOfRun } from '../support/random.ts';
 import { freshNats } from '../support/servers.ts';
 import { until } from '../support/until.ts';
 
@@ -82,6 +83,32 @@ describe('sink of a stream', () => {
       }
       await Promise.all([sink.close(), faults]);
       assertEachOnce(await textsOf(link), count);
+      await cut.close();
+      await proxy.close();
+    });
+  });
+
+  it('keeps the order of publishing when the link fails again while it sends again', async () => {
+    await withServer(async (link, server) => {
+      const proxy = await Proxy.to(server.url);
+      const cut = await connectNats({ urls: [proxy.url('nats')], name: 'cut' });
+      const retries: string[] = [];
+      const sink = openSink(cut, { stream, ackTimeoutMs: 1_000 }, { onRetry: (reason) => retries.push(reason) });
+      const texts = Array.from({ length: 2_000 }, (_, at) => `m${at}`);
+      let stored = 0;
+      const random = new Random(seedOfRun('jetstream-sink'));
+      proxy.apply('halfOpen', random);
+      const all = texts.map((text) => sink.publish({ subject, payload: Buffer.from(text), id: text }).then(() => stored++));
+      for (const enough of [20, 200]) {
+        proxy.heal();
+        await until(`${enough} stored`, () => stored >= enough, { withinMs: 30_000, everyMs: 1 });
+        proxy.apply('halfOpen', random);
+        const told = retries.length;
+        await until('no answer', () => retries.slice(told).includes('no answer in time'), within);
+      }
+      proxy.heal();
+      await Promise.all(all);
+      assert.deepEqual(await textsOf(link), texts);
       await cut.close();
       await proxy.close();
     });
