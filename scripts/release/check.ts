@@ -95,7 +95,9 @@ async function sbomOf(tree: string): Promise<string> {
 /** Without any environment: no Node, and nothing else, is to be found by accident. */
 async function versionsOf(pathOf: (name: string) => string, env: Readonly<Record<string, string>> = {}): Promise<string> {
   for (const name of commandNames) {
-    const said = await command('/bin/sh', ['-c', '"$0" --version 2>&1', pathOf(name)], { env: { ...clearedEnvironment(), ...env } });
+    const said = await command('/bin/sh', ['-c', '"$0" --version 2>&1', pathOf(name)], {
+      env: { ...clearedEnvironment(), ...env },
+    });
     if (said !== `${name} ${product.version}\n`) throw new Error(`${name} --version says ${JSON.stringify(said)}`);
   }
   return commandNames.join(', ');
