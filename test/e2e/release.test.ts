@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { execFile, execFileSync } from 'node:child_process';
 import { copyFileSync, cpSync, globSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test, type TestContext } from 'node:test';
-import { promisify } from 'node:util';
 import { install } from '../../scripts/provision/cache.ts';
+import { clearedEnvironment, command } from '../../scripts/provision/command.ts';
 import { natsRecipe } from '../../scripts/provision/nats.ts';
 import { nodeHome } from '../../scripts/provision/node.ts';
 import { temporaryDirectory } from '../../scripts/servers.ts';
@@ -32,28 +31,22 @@ type Artefact = {
   natsBinary?: string;
 };
 
-before(() => {
-  const said = execFileSync(
-    join(root, 'scripts/node.sh'),
-    [join(root, 'scripts/release.ts'), 'check', '--unreleased', '--twice'],
-    {
-      env: { ...process.env, DIST: dist },
-      encoding: 'utf8',
-    },
-  );
+before(async () => {
+  const check = [join(root, 'scripts/release.ts'), 'check', '--unreleased', '--twice'];
+  const said = await command(join(root, 'scripts/node.sh'), check, { env: { DIST: dist } });
   assert.match(said, /reproducible .* the same bytes/);
 });
 
 describe('what make tarball leaves', () => {
   test('the archive syncs two clusters on a machine without Node', async (t) => {
-    const home = unpack('linux-x64');
+    const home = await unpack('linux-x64');
     const run = { executable: join(home, 'bin/es-sync'), env: bare };
     await syncs(t, 'glibc', { run });
     await archives(t, run);
   });
 
   test('the musl archive does in a root directory that holds nothing else', async (t) => {
-    const home = unpack('linux-x64-musl');
+    const home = await unpack('linux-x64-musl');
     const jail = join(home, 'bin');
     const enter = process.getuid?.() === 0 ? ['chroot'] : ['unshare', '--map-root-user', 'chroot'];
     mkdirSync(join(jail, 'data'));
@@ -81,10 +74,10 @@ describe('what make tarball leaves', () => {
   });
 });
 
-function unpack(platform: string): string {
+async function unpack(platform: string): Promise<string> {
   const home = temporaryDirectory(platform);
   const [archive] = globSync(`*-${platform}.tar.gz`, { cwd: dist });
-  execFileSync('tar', ['-C', home, '-xzf', join(dist, archive!)]);
+  await command('tar', ['-C', home, '-xzf', join(dist, archive!)]);
   return globSync(join(home, 'es-sync-gateway-*'))[0]!;
 }
 
@@ -166,6 +159,8 @@ async function runPage(page: string, home: string, env: Record<string, string>, 
   assert.ok(lines.length >= 4, `${page} has ${lines.length} lines to run`);
   if (natsBinary !== undefined) cpSync(natsBinary, join(home, 'bin', 'nats-server'), { recursive: true });
   const path = natsBinary === undefined ? env['PATH'] : `${join(home, 'bin')}:${env['PATH']}`;
-  // Not synchronously: connections that others close meanwhile must be noticed.
-  await promisify(execFile)('bash', ['--norc', '-euc', lines.join('\n')], { cwd: home, env: { ...env, HOME: home, PATH: path } });
+  await command('bash', ['--norc', '-euc', lines.join('\n')], {
+    cwd: home,
+    env: { ...clearedEnvironment(), ...env, HOME: home, PATH: path },
+  });
 }
