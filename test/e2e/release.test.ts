@@ -142,7 +142,7 @@ async function archives(t: TestContext, { env = {}, ...program }: Artefact['run'
   for (const name of [stream, copy]) await link.manager.streams.add({ name, subjects: [name] });
   await publishAll(link, stream, mixedMessages(random.fork(stream), 500, [stream]));
   await stage.program.startReady();
-  const store = await stage.store({ stream, subject: stream, bucket, until: 'end' });
+  const store = await stage.store({ name: stream, stream, subject: stream, bucket, until: 'end' });
   await stage.finished(`/store/job/${store.name}`);
   const load = await stage.load({ bucket, read_stream: stream, write_subject: copy });
   await stage.finished(`/load/job/${load.name}`);
