@@ -45,6 +45,11 @@ export async function command(program: string, args: string[], options: CommandO
   }
 }
 
+/** For `CommandOptions.env`: nothing of our own environment, which may hold flags of Node's or a path to find things by. */
+export function clearedEnvironment(): Record<string, undefined> {
+  return Object.fromEntries(Object.keys(process.env).map((name) => [name, undefined]));
+}
+
 /** The real path of a program found in PATH, or undefined. */
 export function which(program: string): string | undefined {
   for (const directory of (process.env['PATH'] ?? '').split(delimiter)) {

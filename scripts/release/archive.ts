@@ -1,15 +1,21 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
 import { command } from '../provision/command.ts';
 import { root } from './product.ts';
 
 /** The time that everything shipped bears: of the commit, or SOURCE_DATE_EPOCH (https://reproducible-builds.org/specs/source-date-epoch/). */
 export async function releaseTime(): Promise<Date> {
-  const given = process.env['SOURCE_DATE_EPOCH'];
-  const seconds = given ?? (await command('git', ['-C', root, 'log', '-1', '--format=%ct']).catch(() => '0'));
-  return new Date(Number(seconds) * 1000);
+  return new Date(Number(process.env['SOURCE_DATE_EPOCH'] ?? (await commitTime())) * 1000);
+}
+
+const asked: { commitTime?: Promise<string> } = {};
+
+/** One release has one time, whatever is committed while it is built. */
+function commitTime(): Promise<string> {
+  return (asked.commitTime ??= command('git', ['-C', root, 'log', '-1', '--format=%ct']).catch(() => '0'));
 }
 
 /** A directory as a .tar.gz whose bytes follow from its files alone, and its checksum in a file beside it. Needs GNU tar. */
@@ -24,7 +30,7 @@ export async function pack(directory: string, output: string, time: Date): Promi
     `--mtime=@${time.getTime() / 1000}`,
   ];
   await command('tar', [...stable, '-C', dirname(directory), '-cf', tar, basename(directory)]);
-  writeFileSync(output, gzipSync(readFileSync(tar), { level: 6 }));
+  writeFileSync(output, await promisify(gzip)(readFileSync(tar), { level: 6 }));
   await command('rm', [tar]);
   writeFileSync(`${output}.sha256`, checksumLine(output, basename(output)));
 }

@@ -82,7 +82,7 @@ async function componentsWith(base: readonly Component[]): Promise<Component[]> 
 export async function makeTarballs(): Promise<string[]> {
   const time = await releaseTime();
   const trees = await makeTrees();
-  for (const tree of trees) await pack(tree, `${tree}.tar.gz`, time);
+  await Promise.all(trees.map((tree) => pack(tree, `${tree}.tar.gz`, time)));
   return trees.map((tree) => `${tree}.tar.gz`);
 }
 

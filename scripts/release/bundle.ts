@@ -9,11 +9,18 @@ export type Bundle = {
   inputs: readonly string[];
 };
 
+const made: { bundle?: Promise<Bundle> } = {};
+
+/** The same for all that one run builds. */
+export function bundle(): Promise<Bundle> {
+  return (made.bundle ??= makeBundle());
+}
+
 /**
  * All programs and their packages as one CommonJS file: what the executables and the npm package run. Modules that are imported
  * lazily stay lazy. Names are kept as written, so that a stack trace can be read.
  */
-export async function bundle(): Promise<Bundle> {
+async function makeBundle(): Promise<Bundle> {
   const file = distPath('bundle', 'es-sync.cjs');
   mkdirSync(distPath('bundle'), { recursive: true });
   const { metafile } = await build({

@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { describeError } from '../../src/core/errors.ts';
 import { Report } from '../../src/service/check-report.ts';
 import type { CheckReport } from '../../src/service/run.ts';
-import { command } from '../provision/command.ts';
+import { clearedEnvironment, command } from '../provision/command.ts';
 import { checksumLine, releaseTime } from './archive.ts';
 import { muslPlatform, platform } from './artefacts.ts';
 import { releaseNotes } from './changelog.ts';
@@ -94,9 +94,10 @@ async function sbomOf(tree: string): Promise<string> {
 
 /** Without any environment: no Node, and nothing else, is to be found by accident. */
 async function versionsOf(pathOf: (name: string) => string, env: Readonly<Record<string, string>> = {}): Promise<string> {
-  const cleared = Object.fromEntries(Object.keys(process.env).map((name) => [name, undefined]));
   for (const name of commandNames) {
-    const said = await command('/bin/sh', ['-c', '"$0" --version 2>&1', pathOf(name)], { env: { ...cleared, ...env } });
+    const said = await command('/bin/sh', ['-c', '"$0" --version 2>&1', pathOf(name)], {
+      env: { ...clearedEnvironment(), ...env },
+    });
     if (said !== `${name} ${product.version}\n`) throw new Error(`${name} --version says ${JSON.stringify(said)}`);
   }
   return commandNames.join(', ');

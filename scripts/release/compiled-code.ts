@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { command } from '../provision/command.ts';
+import { clearedEnvironment, command } from '../provision/command.ts';
 
 /** Names of files in one directory: what the executable starts with, the bundle as a function, and what V8 has made of that. */
 export type CompiledCode = { loader: string; code: string; cache: string };
@@ -19,9 +19,9 @@ script.runInThisContext()({}, require, { exports: {} }, '${fileName}', '.');
 /** The cache fits the very Node and flags that it was made with. */
 const complaint =
   "if (script.cachedDataRejected) process.emitWarning('the compiled code is not used, as it was made by another Node');\n";
-/** Whether V8 makes machine code. */
-const machineCode = (wanted: boolean): string =>
-  ['sparkplug', 'maglev', 'turbofan']
+/** Whether V8 makes machine code, and drops code that was not called for a while: both happen when there is time for it. */
+const background = (wanted: boolean): string =>
+  ['sparkplug', 'maglev', 'turbofan', 'flush-bytecode']
     .map((compiler) => `require('node:v8').setFlagsFromString('--${wanted ? '' : 'no-'}${compiler}');\n`)
     .join('');
 
@@ -33,8 +33,9 @@ const asset = (name: string): string => `Buffer.from(require('node:sea').getRawA
  * the bundle is loaded once here (`es-sync --rehearse`), and all that has been compiled by then is kept. `node` is how that Node is called.
  *
  * The same Node gives the same bytes. What would change them from run to run: a seed of the run's own, by which V8 orders what it writes;
- * garbage that is collected, which leaves traces; and machine code, which is made beside when there is time for it. The flags against the
- * last are taken back in time, since flags are part of what a cache must fit.
+ * garbage that is collected, which leaves traces; what V8 does beside, when there is time for it; settings of Node's in our environment
+ * (coverage compiles otherwise); and whatever the rehearsal does by the clock. The flags against the third are taken back in time, since flags
+ * are part of what a cache must fit.
  */
 export async function compileCode(bundle: string, directory: string, node: readonly string[]): Promise<CompiledCode> {
   const files: CompiledCode = { loader: 'loader.cjs', code: 'code', cache: 'cache' };
@@ -44,10 +45,10 @@ export async function compileCode(bundle: string, directory: string, node: reado
   write(files.code, `(function (exports, require, module, __filename, __dirname) {${text}\n})`);
   write(files.loader, runner(`${asset(codeAsset)}.latin1Slice()`, `cachedData: ${asset(cacheAsset)}`) + complaint);
   const save = `require('node:fs').writeFileSync('${files.cache}', script.createCachedData());`;
-  const atEnd = `process.once('beforeExit', () => {\n${machineCode(true)}${save}\n});\n`;
-  write('rehearsal.cjs', machineCode(false) + runner(`require('node:fs').readFileSync('${files.code}', 'latin1')`, '') + atEnd);
+  const atEnd = `process.once('beforeExit', () => {\n${background(true)}${save}\n});\n`;
+  write('rehearsal.cjs', background(false) + runner(`require('node:fs').readFileSync('${files.code}', 'latin1')`, '') + atEnd);
   const flags = ['--random-seed=1', '--min-semi-space-size=256', '--max-semi-space-size=256'];
   const [program = '', ...before] = node;
-  await command(program, [...before, ...flags, 'rehearsal.cjs', '--rehearse'], { cwd: directory });
+  await command(program, [...before, ...flags, 'rehearsal.cjs', '--rehearse'], { cwd: directory, env: clearedEnvironment() });
   return files;
 }

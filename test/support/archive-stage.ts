@@ -3,7 +3,7 @@ import { temporaryDirectory } from '../../scripts/servers.ts';
 import { connectNats, type NatsLink } from '../../src/jetstream/index.ts';
 import type { ArchiveAnswer, JobAnswer, Problem } from '../../src/nats3/schema.ts';
 import { S3ObjectStore } from '../../src/objects/index.ts';
-import { Program } from './programs.ts';
+import { Program, type ProgramOptions } from './programs.ts';
 import { Hopeless, until } from './until.ts';
 
 export type Answer<Body> = { status: number; body: Body };
@@ -14,6 +14,8 @@ export type StageOptions = {
   credentials: S3Access;
   flags?: Readonly<Record<string, string>>;
   env?: Readonly<Record<string, string>>;
+  /** Another program than the one in bin/. */
+  program?: Pick<ProgramOptions, 'executable' | 'launcher' | 'command'>;
 };
 
 const names = { count: 0 };
@@ -29,7 +31,7 @@ export class ArchiveStage {
   readonly credentials: S3Access;
   readonly s3: string;
 
-  constructor({ nats, s3, credentials, flags = {}, env = {} }: StageOptions) {
+  constructor({ nats, s3, credentials, flags = {}, env = {}, program = {} }: StageOptions) {
     const given = {
       'nats-url': nats,
       's3-endpoint': s3,
@@ -41,6 +43,7 @@ export class ArchiveStage {
     this.s3 = s3;
     this.credentials = credentials;
     this.program = new Program('nats3', {
+      ...program,
       flags: Object.entries(given).map(([name, value]) => `--${name}=${value}`),
       env: { ...awsEnvironment(credentials), ...env },
       logFile: join(temporaryDirectory('nats3'), 'nats3.log'),
