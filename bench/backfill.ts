@@ -79,6 +79,15 @@ function costs({ name }: Contender, copies: readonly Copy[], documents: number):
   ];
 }
 
+/** What is aimed at, and what no change may fall below. */
+function beside(peer: string, value: number, { goal, floor }: { goal: number; floor: number }): Goal[] {
+  const name = `backfill beside ${peer}`;
+  return [
+    { name, value, unit: '×', bound: { atLeast: goal }, enforced: false },
+    { name: `${name}, floor`, value, unit: '×', bound: { atLeast: floor }, enforced: true },
+  ];
+}
+
 function goalsOf(copies: ReadonlyMap<Contender, readonly Copy[]>, rates: ReadonlyMap<Contender, readonly number[]>): Goal[] {
   const rate = (contender: Contender) => median(rates.get(contender)!);
   const peakMb = (process: string) => Math.max(...copies.get(ours)!.map(({ processes }) => processes[process]!.peakBytes / 1e6));
@@ -90,8 +99,8 @@ function goalsOf(copies: ReadonlyMap<Contender, readonly Copy[]>, rates: Readonl
     enforced: true,
   });
   return [
-    { name: 'backfill beside _reindex', value: rate(ours) / rate(reindex), unit: '×', bound: { atLeast: 0.6 }, enforced: true },
-    { name: 'backfill beside elasticdump', value: rate(ours) / rate(dump), unit: '×', bound: { atLeast: 2 }, enforced: true },
+    ...beside('_reindex', rate(ours) / rate(reindex), { goal: 1, floor: 0.5 }),
+    ...beside('elasticdump', rate(ours) / rate(dump), { goal: 3, floor: 1 }),
     memory('es-watcher'),
     memory('es-writer'),
   ];

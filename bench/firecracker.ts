@@ -157,6 +157,7 @@ async function sync({ source, target, to, directory }: Engines, vm: Microvm, ind
   await until(
     'the documents to arrive',
     async () => {
+      await to.ok({ method: 'POST', path: '/_refresh' });
       const found = (await to.json({
         method: 'GET',
         path: '/_cat/indices',

@@ -14,7 +14,7 @@ import { openEngines, startEngines, type EnginePair, type Engines } from './stac
  * with its plots. With `--quick` they are fewer and small, and nothing is written unless `--write` asks for it. Exit code 1 when a goal that is enforced is missed.
  */
 const quickNames = ['spans', 'archive', 'checkpoint', 'halves', 'backfill', 'latency', 'start'];
-const names = [...quickNames, 'adaptive', 'deletes', 'idle', 'recovery', 'gateway', 'artefacts', 'firecracker'];
+const names = [...quickNames, 'adaptive', 'deletes', 'idle', 'recovery', 'gateway', 'nats3', 'artefacts', 'firecracker'];
 
 const docs = resolve(import.meta.dirname, '..', 'docs');
 const plots = join(docs, 'benchmarks');

@@ -1,14 +1,15 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Recipe } from './cache.ts';
 import { aptGet, canAptGet, command, missing, which } from './command.ts';
+import { unpackDebian } from './debian.ts';
 
 const config = join(import.meta.dirname, '../../deploy/firecracker/kernel.config');
 /** Debian's source of the line of kernels for which the configuration is written, a line that Firecracker supports for guests. */
 const sourcePackage = 'linux-source-6.1';
-const tools = ['gcc', 'make', 'flex', 'bison', 'bc', 'xz', 'dpkg-deb'];
+const tools = ['gcc', 'make', 'flex', 'bison', 'bc', 'xz'];
 const buildPackages = ['gcc', 'libc6-dev', 'make', 'flex', 'bison', 'bc', 'xz-utils', 'libelf-dev'];
 const hint = `it takes Debian 12, or a container of it, and as root: apt-get update && apt-get install ${buildPackages.join(' ')}`;
 
@@ -16,7 +17,7 @@ const hint = `it takes Debian 12, or a container of it, and as root: apt-get upd
 export async function kernelRecipe(): Promise<Recipe> {
   const version = await candidate();
   const digest = createHash('sha256').update(readFileSync(config)).digest('hex').slice(0, 8);
-  return { name: `linux-${version}-${digest}`, build: (stage) => build(stage, version) };
+  return { name: `linux-${version}-${digest}`, build };
 }
 
 /** The version of the package that apt would install. */
@@ -34,16 +35,11 @@ async function candidate(): Promise<string> {
   return found;
 }
 
-async function build(stage: string, version: string): Promise<void> {
+async function build(stage: string): Promise<void> {
   if (!isEquipped() && canAptGet()) await aptGet(...buildPackages);
   if (!isEquipped()) throw missing('the tools to build a kernel are not there', hint);
-  await command('apt-get', ['download', `${sourcePackage}=${version}`], { cwd: stage }).catch((error: unknown) => {
-    throw missing(`apt-get could not download ${sourcePackage} ${version}`, 'apt-get update, and the same again', error);
-  });
-  const archive = readdirSync(stage).find((file) => file.endsWith('.deb'));
-  if (archive === undefined) throw new Error(`apt-get left no ${sourcePackage} behind`);
-  await command('dpkg-deb', ['--extract', archive, 'package'], { cwd: stage });
-  await command('tar', ['-xf', `package/usr/src/${sourcePackage}.tar.xz`], { cwd: stage });
+  const { directory } = await unpackDebian(stage, sourcePackage);
+  await command('tar', ['-xf', join(directory, 'usr/src', `${sourcePackage}.tar.xz`)], { cwd: stage });
   const source = join(stage, sourcePackage);
   const make = (...args: string[]): Promise<string> =>
     command('make', ['-s', ...args], { cwd: source, env: sameBytes, timeoutMs });

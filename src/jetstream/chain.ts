@@ -5,8 +5,7 @@ import type { LinkEvent, NatsLink } from './connect.ts';
 import { natsFailure, notPermitted } from './failures.ts';
 import { pubAckReader, type PubAck } from './puback.ts';
 import { foreignStream, judgeRefusal, tooLarge } from './publish-verdict.ts';
-import { headerBlock } from './replay-headers.ts';
-import { PublishLines, sendLines } from './wire-out.ts';
+import { headerBytesOf, PublishLines, sendLines } from './wire-out.ts';
 
 export type ChainSettings = {
   stream: string;
@@ -87,6 +86,7 @@ export class Chain<Tag> {
     this.#inbox = `${createInbox(link.inboxPrefix)}.`;
     this.#replies = link.connection.subscribe(`${this.#inbox}*`, { callback: (error, reply) => this.#answered(error, reply) });
     this.#unwatch = link.watch((event) => this.#linkChanged(event));
+    void link.connection.closed().then(() => this.#fail(new GatewayError('NATS_CLOSED', 'the NATS connection is closed')));
     this.#watchSilence();
   }
 
@@ -152,8 +152,9 @@ export class Chain<Tag> {
     if (mode === 'apart') own += `Nats-Expected-Stream: ${stream}\r\n`;
     else if (first) own += `Nats-Expected-Stream: ${stream}\r\nNats-Expected-Last-Sequence: ${lastSequence}\r\n`;
     else own += `Nats-Expected-Last-Msg-Id: ${this.#previousId}\r\n`;
-    const headers = headerBlock(own + message.ownLines, lines);
-    const bytes = headers.length + payload.length;
+    own += message.ownLines;
+    const headerBytes = headerBytesOf(own, lines);
+    const bytes = headerBytes + payload.length;
     if (bytes > this.#link.maxPayload) {
       this.#fail(tooLarge(subject, `${bytes} bytes with headers, and max_payload of the server is ${this.#link.maxPayload}`));
       return;
@@ -174,7 +175,7 @@ export class Chain<Tag> {
       reply = this.#inbox + number.toString(36);
       if (this.#marks.size === 1) this.#heardAt = this.#clock.now();
     }
-    this.#lines.add(subject, reply, headers, payload);
+    this.#lines.add(subject, reply, own, lines, headerBytes, payload);
   }
 
   #send(): void {

@@ -231,10 +231,9 @@ export class OrderedSource {
     this.#lastReply = received;
     this.#seen.messages++;
     this.#seen.bytes += bytes;
-    this.#events.onMessage(
-      { subject: this.#subjects.of(received), ...bodyOf(received), sequence, timestamp, nanos },
-      origin.pending,
-    );
+    const { headers, payload } = bodyOf(received);
+    const subject = this.#subjects.of(received);
+    this.#events.onMessage({ subject, headers, payload, sequence, timestamp, nanos }, origin.pending);
   }
 
   /** After the consumer was set back: what is durable is acknowledged under its new reply subject. */

@@ -22,7 +22,6 @@ const directives = [
   'Nats3-',
 ];
 
-const preamble = Buffer.from('NATS/1.0\r\n');
 const lineEnd = Buffer.from('\r\n');
 const mark = Buffer.from('Nats');
 
@@ -43,17 +42,4 @@ export function replayableLines(block: Uint8Array): Buffer {
     at = end;
   }
   return Buffer.concat(kept);
-}
-
-/** A complete header block: the lines given, and those of our own. */
-export function headerBlock(own: string, lines: Uint8Array): Buffer {
-  if (lines.length === 0) return Buffer.from(`NATS/1.0\r\n${own}\r\n`);
-  const ownBytes = Buffer.byteLength(own);
-  const block = Buffer.allocUnsafe(preamble.length + ownBytes + lines.length + lineEnd.length);
-  let at = block.write('NATS/1.0\r\n');
-  block.set(lines, at);
-  at += lines.length;
-  at += block.write(own, at);
-  block.write('\r\n', at);
-  return block;
 }

@@ -14,6 +14,13 @@ export function sendLines(connection: NatsConnection, lines: Uint8Array): void {
 }
 
 const chunkBytes = 256 * 1024;
+const carriageReturn = 13;
+const lineFeed = 10;
+
+/** Size of the header block that these lines make. */
+export function headerBytesOf(own: string, lines: Uint8Array): number {
+  return 'NATS/1.0\r\n\r\n'.length + Buffer.byteLength(own) + lines.length;
+}
 
 /** Gathers `HPUB` lines. Memory is handed over with `take`, so that nothing that waits to be sent is overwritten. */
 export class PublishLines {
@@ -24,20 +31,29 @@ export class PublishLines {
     return this.#at;
   }
 
-  /** `headers` is a complete block; `reply` may be empty. */
-  add(subject: string, reply: string, headers: Buffer, payload: Uint8Array): void {
-    const size = headers.length + payload.length;
+  /**
+   * `own` are header lines as text, `lines` others as bytes, each line with its end; `headerBytes` is what `headerBytesOf` says of them.
+   * `reply` may be empty. A message costs one conversion of text, and copies.
+   */
+  add(subject: string, reply: string, own: string, lines: Uint8Array, headerBytes: number, payload: Uint8Array): void {
+    const size = headerBytes + payload.length;
     // A subject takes three bytes a character at most, and the numbers no more than forty.
     const needed = subject.length * 3 + reply.length + size + 64;
     if (this.#at + needed > this.#buffer.length) this.#grow(needed);
-    const line = `HPUB ${subject} ${reply === '' ? '' : `${reply} `}${headers.length} ${size}\r\n`;
-    this.#at += this.#buffer.write(line, this.#at);
-    this.#buffer.set(headers, this.#at);
-    this.#at += headers.length;
-    this.#buffer.set(payload, this.#at);
-    this.#at += payload.length;
-    this.#buffer[this.#at++] = 13;
-    this.#buffer[this.#at++] = 10;
+    const buffer = this.#buffer;
+    const answer = reply === '' ? '' : `${reply} `;
+    let at = this.#at + buffer.write(`HPUB ${subject} ${answer}${headerBytes} ${size}\r\nNATS/1.0\r\n${own}`, this.#at);
+    if (lines.length > 0) {
+      buffer.set(lines, at);
+      at += lines.length;
+    }
+    buffer[at++] = carriageReturn;
+    buffer[at++] = lineFeed;
+    buffer.set(payload, at);
+    at += payload.length;
+    buffer[at++] = carriageReturn;
+    buffer[at++] = lineFeed;
+    this.#at = at;
   }
 
   /** What was gathered; the next lines have memory of their own. */

@@ -49,7 +49,7 @@ const schema = defineSettings(
     ...group('Limits of one job', {
       inflightBytesMax: setting(bytes('8MB', '4GB'), {
         help: 'Most bytes of messages that are read and not yet stored, or published and not yet acknowledged.',
-        default: '48MB',
+        default: '24MB',
       }),
       uploadsMax: setting(integer(1, 32), { help: 'Most blocks that are uploaded at once.', default: '4' }),
     }),

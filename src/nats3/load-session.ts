@@ -222,7 +222,7 @@ class LoadSession {
     cursor.targetSequence = sequence;
     this.#calm += more.messages;
     if (this.#calm > calmMessages) cursor.breaks = 0;
-    this.#context.trouble('publishing', undefined);
+    this.#context.trouble('session', undefined);
     this.#count(more.messages, more.payloadBytes, tag);
     this.#saving ??= setTimeout(() => {
       this.#saving = undefined;

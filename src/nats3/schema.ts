@@ -18,12 +18,17 @@ const time = z.iso.datetime({ offset: true, error: 'a time in RFC 3339 form such
 const sequence = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
 
 const algorithms = ['zstd', 'gzip', 'none'] as const;
+/** On text as small as level 3 and twice as fast (measured on parts of 1 MB). */
+const zstdLevel = 1;
 const level = z.int().min(-7).max(22);
 
 const compression = z
   .union([z.enum(algorithms), z.strictObject({ algorithm: z.enum(algorithms).default('zstd'), level: level.optional() })])
   .default('zstd')
-  .transform((given) => (typeof given === 'string' ? { algorithm: given } : given));
+  .transform((given) => {
+    const { algorithm, level: wanted } = typeof given === 'string' ? { algorithm: given, level: undefined } : given;
+    return { algorithm, level: wanted ?? (algorithm === 'zstd' ? zstdLevel : undefined) };
+  });
 
 const batch = z.strictObject({
   max_messages: z.int().min(1).max(1_000_000).default(100_000),

@@ -95,6 +95,7 @@ class StoreSession {
           onEnd: (error) => this.#ended(error),
         },
       );
+      this.#context.trouble('session', undefined);
       if (stop.aborted) finish();
       if (abandon.aborted) drop();
       return await this.#end.promise;

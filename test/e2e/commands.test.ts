@@ -40,7 +40,6 @@ const elsewhere: Readonly<Record<string, readonly [file: string, mark: string]>>
   'KEEP=1 make demo': ['test/e2e/demo.test.ts', "KEEP: '1'"],
   'make test': ['.ci/run', 'scripts/test.ts'],
   'make lint': ['.ci/run', 'lint'],
-  'make bench': ['bench/run.ts', '--quick'],
   'MINUTES=30 make soak': ['test/faults/soak.ts', 'MINUTES'],
   'SEED=… make soak': ['test/faults/soak.ts', 'SEED'],
   'nats-server -js': ['scripts/servers/nats.ts', 'jetstream {'],
@@ -111,7 +110,9 @@ class Background {
   }
 
   /** As Ctrl-C does: to the whole group. */
+  /** Its exit code; does nothing the second time. */
   async stop(): Promise<number | null> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return this.#child.exitCode;
     const ended = new Promise<number | null>((settle) => this.#child.once('close', settle));
     process.kill(-this.#child.pid!, 'SIGINT');
     return ended;
@@ -201,6 +202,7 @@ test('the development stack and the commands of README and guide on it', async (
   await write('orders-test-1', 1);
   await write('customers', 1);
   const guided = [new Background('bin/es-watcher --config sync.yaml'), new Background('bin/es-writer  --config sync.yaml')];
+  t.after(() => Promise.all(guided.map((one) => one.stop())));
   const [watching, writing] = (await Promise.all(guided.map((one) => one.ready()))) as [string, string];
   await Promise.all([arrives('eu-orders-1', 1), arrives('customers', 1)]);
   assert.equal((await to.send('GET', '/eu-orders-test-1')).status, 404);

@@ -79,10 +79,11 @@ test('a document that stops matching a field filter leaves the target, and comes
   const index = `${rig.prefix}-a`;
   await put('a', '1', '{"share":true,"n":9007199254740993}');
   await put('a', '2', '{"share":false}');
-  await put('a', '3', '{"share":true,"n":1.0}');
-  await holds(index, { 1: '{"share":true,"n":9007199254740993}', 3: '{"share":true,"n":1.0}' });
+  // A field of its own: the target maps fields by the first document that it sees, and writes of one moment may disagree about it.
+  await put('a', '3', '{"share":true,"f":1.0}');
+  await holds(index, { 1: '{"share":true,"n":9007199254740993}', 3: '{"share":true,"f":1.0}' });
   await put('a', '1', '{"share":false,"n":9007199254740993}');
-  await holds(index, { 3: '{"share":true,"n":1.0}' });
+  await holds(index, { 3: '{"share":true,"f":1.0}' });
   await put('a', '1', '{"share":true,"n":2.50}');
   await rig.source.json('DELETE', `/${index}/_doc/3`);
   await holds(index, { 1: '{"share":true,"n":2.50}' });
@@ -113,7 +114,9 @@ test('an index that is deleted goes at the target under its new name, and its su
   await put('secret', '1', '{}');
   await holds(copy, { 1: '{"card":"*****5678","n":1.0}' });
   await rig.source.json('DELETE', `/${rig.prefix}-a`);
-  await until('the index to be gone at the target', async () => (await rig.target.indices(copy)).length === 0, { withinMs });
+  await until('the index to be gone at the target', async () => (await rig.target.indices(`${copy}*`)).length === 0, {
+    withinMs,
+  });
   await put('a', '2', '{"n":2.0}');
   await holds(copy, { 2: '{"n":2.0}' });
   await until('everything to be acknowledged', async () => (await gateway.metric('lag_messages')) === 0, { withinMs });

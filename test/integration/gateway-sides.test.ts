@@ -129,8 +129,8 @@ test('a stream of changes that is in use stays as it is where the output has ano
   );
 });
 
-test('messages of a subject keep their order through cuts of the link and kills of either side and of the gateway', async (t) => {
-  const frames = 600;
+/** Frames of one subject, `f0` and so on, on their way through a gateway between two servers. */
+async function traffic(t: Cleanup) {
   const [a, b] = await Promise.all([server(t), server(t)]);
   const proxy = await Proxy.to(b.url);
   const gateway = gatewayProgram({ 'upstream-url': a.url, 'downstream-url': proxy.url('nats'), 'ack-wait': '2s' });
@@ -139,37 +139,77 @@ test('messages of a subject keep their order through cuts of the link and kills 
     await proxy.close();
   });
   await gateway.startReady();
+  let published = 0;
+  const publish = async (count: number): Promise<void> => {
+    for (const end = published + count; published < end; published++) {
+      const send = (): Promise<number> => publishFrame(a.link, `f${published}`, [change('a', published)]);
+      await until(`frame ${published} to be stored upstream`, send, { withinMs });
+    }
+  };
   const arrived = async (): Promise<number> => (await b.link.manager.streams.info('ES_CHANGES')).state.messages;
-  /** Waits until so many more have arrived, or all: then the next fault strikes in the middle of the traffic. */
-  const some = async (more: number): Promise<void> => {
-    const goal = Math.min(frames, (await arrived().catch(() => 0)) + more);
-    await until(`${goal} messages downstream`, async () => (await arrived()) >= goal, { withinMs, everyMs: 5 });
+  /** Publishes, with the fault in the middle of what arrives. */
+  const publishAround = async (count: number, fault: () => Promise<void> | void): Promise<void> => {
+    const goal = (await until('the stream downstream', arrived, { withinMs })) + random.between(5, count / 2);
+    const strike = async (): Promise<void> => {
+      await until(`${goal} messages downstream`, async () => (await arrived()) >= goal, { withinMs, everyMs: 5 });
+      await fault();
+    };
+    await Promise.all([publish(count), strike()]);
   };
-  const publish = async (): Promise<void> => {
-    for (let n = 0; n < frames; n++) {
-      const send = (): Promise<number> => publishFrame(a.link, `f${n}`, [change('a', n)]);
-      await until(`frame ${n} to be stored upstream`, send, { withinMs });
-    }
+  /** The numbers of the frames in the order in which they stand downstream in the end, and in the order of the stream upstream. */
+  const numbers = async (): Promise<{ there: number[]; inOrder: number[] }> => {
+    await settled(a.link, 'ES_CHANGES', 60_000);
+    const there = (await readStream(b.link, 'ES_CHANGES')).map(({ id }) => Number(id?.slice(1)));
+    return { there, inOrder: Array.from({ length: published }, (_, n) => n) };
   };
-  const faults = async (): Promise<void> => {
-    for (const fault of ['cut', 'cutLater', 'downstream', 'gateway', 'upstream', 'downstream'] as const) {
-      await some(random.between(5, 40));
-      if (fault === 'cut' || fault === 'cutLater') proxy.apply(fault, random);
-      else if (fault === 'gateway') {
-        await gateway.kill();
-        await gateway.startReady();
-      } else {
-        const { nats } = fault === 'upstream' ? a : b;
-        await nats.kill('SIGKILL');
-        await nats.restart();
-      }
-    }
+  return { a, b, proxy, gateway, publish, publishAround, numbers };
+}
+
+test('messages of a subject keep their order through cuts of the link downstream and kills of the server there', async (t) => {
+  const { b, proxy, publishAround, numbers } = await traffic(t);
+  const cut = (): void => proxy.apply('cut', random);
+  const cutLater = (): void => proxy.apply('cutLater', random);
+  const kill = async (): Promise<void> => {
+    await b.nats.kill('SIGKILL');
+    await b.nats.restart();
   };
-  await Promise.all([publish(), faults()]);
-  await settled(a.link, 'ES_CHANGES', 60_000);
-  const ids = (await readStream(b.link, 'ES_CHANGES')).map(({ id }) => id);
-  assert.deepEqual(
-    ids,
-    Array.from({ length: frames }, (_, n) => `f${n}`),
-  );
+  for (const fault of [cut, cutLater, kill, cut, kill, cutLater]) await publishAround(100, fault);
+  const { there, inOrder } = await numbers();
+  assert.deepEqual(there, inOrder);
+});
+
+test('after a kill of the gateway or of the server upstream only what was under way may come late, and nothing twice', async (t) => {
+  const { a, b, gateway, publish, publishAround, numbers } = await traffic(t);
+  const underWay = new Set<number>();
+  const consumer = () => a.link.manager.consumers.info('ES_CHANGES', 'nats-gateway');
+  /** Frame 0 has sequence 1. */
+  const noteUnderWay = (acknowledged: number, delivered: number): void => {
+    for (let frame = acknowledged; frame < delivered; frame++) underWay.add(frame);
+  };
+  const killUpstream = async (): Promise<void> => {
+    const { ack_floor } = await consumer();
+    await a.nats.kill('SIGKILL');
+    await a.nats.restart();
+    const { delivered } = await until('the consumer', consumer, { withinMs });
+    noteUnderWay(ack_floor.stream_seq, delivered.stream_seq);
+  };
+  for (let round = 0; round < 2; round++) {
+    await publish(100);
+    await b.nats.kill('SIGKILL');
+    await publish(20);
+    await until('messages that the gateway holds', async () => (await consumer()).num_ack_pending >= 20, { withinMs });
+    await gateway.kill();
+    const { ack_floor, delivered } = await consumer();
+    noteUnderWay(ack_floor.stream_seq, delivered.stream_seq);
+    await b.nats.restart();
+    await publish(20);
+    await gateway.startReady();
+    await publishAround(100, killUpstream);
+  }
+  const { there, inOrder } = await numbers();
+  assert.deepEqual(new Set(there), new Set(inOrder));
+  assert.equal(there.length, inOrder.length);
+  const others = (frames: readonly number[]): number[] => frames.filter((frame) => !underWay.has(frame));
+  assert.deepEqual(others(there), others(inOrder));
+  assert.ok(underWay.size >= 40 && others(inOrder).length >= 100, `${underWay.size} of ${inOrder.length} were under way`);
 });

@@ -133,13 +133,17 @@ export async function gatewayStage(
   return { link, gateway, nats };
 }
 
-/** Waits until the gateway has acknowledged everything upstream. */
+/**
+ * Waits until the gateway has acknowledged everything upstream. A consumer hears of a message only after its publisher: that it has nothing
+ * pending says something once it has come to the end of the stream.
+ */
 export async function settled(link: NatsLink, stream = 'ES_CHANGES_RAW', withinMs = 20_000): Promise<void> {
   await until(
     'the gateway to have passed everything on',
     async () => {
-      const { num_pending, num_ack_pending } = await link.manager.consumers.info(stream, 'nats-gateway');
-      return num_pending === 0 && num_ack_pending === 0;
+      const { state } = await link.manager.streams.info(stream);
+      const { num_pending, num_ack_pending, delivered } = await link.manager.consumers.info(stream, 'nats-gateway');
+      return num_pending === 0 && num_ack_pending === 0 && delivered.stream_seq >= state.last_seq;
     },
     { withinMs },
   );
