@@ -5,12 +5,14 @@ import { after, before, test } from 'node:test';
 import { command } from '../../scripts/provision/command.ts';
 import type { Engine } from '../../scripts/provision/engine.ts';
 import { freePort, temporaryDirectory } from '../../scripts/servers.ts';
+import { archiveStream } from '../support/archive-stage.ts';
 import { podContainers, render } from '../support/chart.ts';
 import { composeModes, composeServices, serviceContainer } from '../support/compose.ts';
 import { Container, type ContainerSpec } from '../support/container.ts';
 import { Stage } from '../support/deployed.ts';
 import { buildImage, make } from '../support/image.ts';
 import { Random, seedOfRun } from '../support/random.ts';
+import { sharedS3 } from '../support/servers.ts';
 
 /** The image of deploy/docker, and what the compose files and the chart make of it: real containers between real clusters. */
 const seed = seedOfRun('containers');
@@ -43,7 +45,7 @@ test('the image: five programs and nothing else, not root, a health check that a
   const run = (...args: string[]) =>
     command(engine.program, ['run', '--rm', '--read-only', '--network', 'none', image, ...args], { env: engine.env });
   assert.match(await run(), /^es-sync \d.*\n\nUsage: es-sync COMMAND/);
-  for (const program of ['es-watcher', 'nats-gateway', 'es-writer', 'es-sync'])
+  for (const program of ['es-watcher', 'nats-gateway', 'es-writer', 'es-sync', 'nats3'])
     assert.match(await run(program, '--version'), new RegExp(`^${program} \\d`));
   await assert.rejects(run('sh', '-c', 'true'), /executable file/);
 });
@@ -55,26 +57,24 @@ test('make docker-push puts the image where it is told to', async () => {
   assert.ok(existsSync(join(to, 'index.json')));
 });
 
+type Mode = keyof typeof composeModes;
+
 /** Containers find each other by the names of their services; here all are on the loopback interface, at ports of their own. */
-async function startMode(mode: 'direct' | 'gateway' | 'embedded', stage: Stage): Promise<Map<string, Container>> {
+async function startMode(mode: Mode, given: Record<string, string>, s3 = ''): Promise<Map<string, Container>> {
   const natsPort = await freePort();
-  const variables = {
-    IMAGE: image,
-    SOURCE_HOSTS: stage.source.url,
-    TARGET_HOSTS: stage.target.url,
-    INDEX_PATTERNS: `${stage.prefix}-*`,
-  };
-  const services = await composeServices(mode, variables);
+  const services = await composeServices(mode, { IMAGE: image, ...given });
   const containers = new Map<string, Container>();
   const begin = async (name: string): Promise<void> => {
-    if (containers.has(name)) return;
     const service = services.get(name)!;
+    // Its image is another's, and would have to be fetched: `s3` is the same server without it.
+    if (containers.has(name) || service.image !== image) return;
     for (const [needed, { condition }] of Object.entries(service.depends_on ?? {})) {
       await begin(needed);
       if (condition === 'service_healthy') await containers.get(needed)!.ready();
     }
-    const spec = serviceContainer(`${stage.prefix}${mode}`, name, service);
-    const here = (text: string) => text.replace(/\/\/(nats|nats-gateway):4222/, `//127.0.0.1:${natsPort}`);
+    const spec = serviceContainer(`${mode}${seed}`, name, service);
+    const here = (text: string) =>
+      text.replace(/\/\/(nats|nats-gateway):4222/, `//127.0.0.1:${natsPort}`).replace('http://s3:7070', s3);
     const env = {
       ...Object.fromEntries(Object.entries(spec.env).map(([key, value]) => [key, here(value)])),
       NATS_LISTEN: `127.0.0.1:${natsPort}`,
@@ -92,7 +92,11 @@ for (const mode of ['direct', 'gateway', 'embedded'] as const) {
     const stage = await Stage.open(`c${mode}${seed}`, random);
     t.after(() => stage.close());
     await stage.work('before', 200);
-    const containers = await startMode(mode, stage);
+    const containers = await startMode(mode, {
+      SOURCE_HOSTS: stage.source.url,
+      TARGET_HOSTS: stage.target.url,
+      INDEX_PATTERNS: `${stage.prefix}-*`,
+    });
     const watcher = containers.get('es-watcher')!;
     assert.deepEqual(await watcher.exec('es-watcher', '--probe', 'ready'), { ok: true, output: '{"status":"ok"}\n' });
     const killed = containers.get(mode === 'direct' ? 'es-writer' : 'nats-gateway')!;
@@ -107,6 +111,20 @@ for (const mode of ['direct', 'gateway', 'embedded'] as const) {
     assert.equal(unanswered.ok, false);
   });
 }
+
+test(`${composeModes.nats3.join(' + ')}: archives a stream`, async () => {
+  const { url, credentials } = await sharedS3();
+  const keys = { S3_ACCESS_KEY: credentials!.accessKey, S3_SECRET_KEY: credentials!.secretKey };
+  const containers = await startMode('nats3', keys, url);
+  const nats3 = containers.get('nats3')!;
+  const ran = async (...args: string[]): Promise<string> => {
+    const { ok, output } = await nats3.exec('nats3', ...args);
+    assert.ok(ok, output);
+    return output;
+  };
+  assert.equal(await archiveStream(nats3.spec.env['NATS_URL']!, ['--server', nats3.url], `c${seed}`, ran), 40);
+  assert.equal(await nats3.stop(), 0);
+});
 
 test('the chart: pods with their claims, settings and secrets keep two clusters the same', async (t) => {
   const stage = await Stage.open(`h${seed}`, random);

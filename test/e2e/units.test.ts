@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { command } from '../../scripts/provision/command.ts';
 import { freePort } from '../../scripts/servers.ts';
+import { archiveStream, awsEnvironment } from '../support/archive-stage.ts';
 import { BootedSystem } from '../support/booted.ts';
 import { Stage } from '../support/deployed.ts';
 import { Random, seedOfRun } from '../support/random.ts';
+import { sharedNats, sharedS3 } from '../support/servers.ts';
 import { until } from '../support/until.ts';
 
 /** The units of deploy/systemd under a systemd that is really running, sandbox and all, between real clusters. */
@@ -29,6 +31,11 @@ after(() => system.end());
 /** Writes a file there. */
 const write = (path: string, text: string): Promise<string> =>
   system.run(`umask 027; cat > ${path} <<'END'\n${text}\nEND\nchgrp es-sync-gateway ${path}`);
+
+const assignments = (variables: Readonly<Record<string, string>>): string =>
+  Object.entries(variables)
+    .map(([name, value]) => `${name}=${value}`)
+    .join('\n');
 
 async function ready(unit: string, port: number): Promise<void> {
   const ask = async () => (await fetch(`http://127.0.0.1:${port}/health/ready`)).status === 200;
@@ -94,8 +101,7 @@ test('es-sync.service does it alone', async (t) => {
     TARGET: stage.target.url,
     INDEX_PATTERNS: `${stage.prefix}-*`,
   };
-  const lines = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
-  await write('/etc/es-sync-gateway/es-sync.env', lines.join('\n'));
+  await write('/etc/es-sync-gateway/es-sync.env', assignments(variables));
   await stage.work('before', 200);
   await system.run('systemctl start es-sync');
   await ready('es-sync', port);
@@ -103,4 +109,21 @@ test('es-sync.service does it alone', async (t) => {
   t.diagnostic(`${await stage.untilExact()} documents`);
   await system.run('systemctl stop es-sync');
   assert.equal((await system.run('systemctl show -P Result es-sync')).trim(), 'success');
+});
+
+test('nats3.service archives a stream, by its settings file and with keys that only root may read', async () => {
+  const [nats, s3, port] = await Promise.all([sharedNats(), sharedS3(), freePort()]);
+  const listen = `127.0.0.1:${port}`;
+  const settings = [`nats-url = ["${nats.url}"]`, '[nats3]', `listen = "${listen}"`, `s3-endpoint = "${s3.url}"`];
+  await write('/etc/nats3/config.toml', settings.join('\n'));
+  await write('/etc/es-sync-gateway/nats3.env', assignments(awsEnvironment(s3.credentials!)));
+  await system.run(
+    'chown root:root /etc/es-sync-gateway/nats3.env; chmod 600 /etc/es-sync-gateway/nats3.env; systemctl start nats3',
+  );
+  await ready('nats3', port);
+  assert.equal(await system.run('nats3 server --probe ready'), '{"status":"ok"}\n');
+  const nats3 = (...args: string[]) => system.run(['nats3', ...args].join(' '));
+  assert.equal(await archiveStream(nats.url, ['--server', `http://${listen}`], `u${seed}`, nats3), 40);
+  await system.run('systemctl stop nats3');
+  assert.equal((await system.run('systemctl show -P Result nats3')).trim(), 'success');
 });

@@ -3,15 +3,17 @@ import { cpSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { install } from '../../scripts/provision/cache.ts';
-import { aptGet, canAptGet, command, which } from '../../scripts/provision/command.ts';
+import { command } from '../../scripts/provision/command.ts';
 import { hadolintRecipe, promtoolRecipe } from '../../scripts/provision/deploy-tools.ts';
 import { temporaryDirectory } from '../../scripts/servers.ts';
 import { syncSettings } from '../../src/es-sync/config.ts';
 import { watcherSettings } from '../../src/es-watcher/config.ts';
 import { writerSettings } from '../../src/es-writer/config.ts';
 import { gatewaySettings } from '../../src/nats-gateway/config.ts';
+import { nats3Settings } from '../../src/nats3/config.ts';
 import { readInvocation } from '../../src/service/config.ts';
 import { variableOf, type Schema } from '../../src/service/settings.ts';
+import { installSystemd } from '../support/booted.ts';
 import { chart, helm, podContainers, render, type Manifest } from '../support/chart.ts';
 import type { ContainerSpec } from '../support/container.ts';
 import { composeModes, composeServices, type Service } from '../support/compose.ts';
@@ -26,19 +28,33 @@ const schemas: Readonly<Record<string, Schema>> = {
   'es-writer': writerSettings as unknown as Schema,
   'nats-gateway': gatewaySettings as unknown as Schema,
   'es-sync': syncSettings as unknown as Schema,
+  nats3: nats3Settings as unknown as Schema,
 };
 
-/** Throws where a program would not start with these settings. */
-async function accepts(program: string, argv: readonly string[], env: Readonly<Record<string, string>>): Promise<void> {
+/** Read by Amazon's own client. */
+const amazons = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'];
+
+/** Throws where a program would not start with these settings. `local`: where a path of its own is found here. */
+async function accepts(
+  program: string,
+  argv: readonly string[],
+  env: Readonly<Record<string, string>>,
+  local: (path: string) => string = (path) => join(directory, 'nowhere', path),
+): Promise<void> {
   const schema = schemas[program];
-  if (schema !== undefined) await readInvocation(schema, argv, env, '1');
+  if (schema === undefined) return;
+  const { configFile } = schema;
+  const here = configFile === undefined ? schema : { ...schema, configFile: local(configFile) };
+  // The other commands of nats3 are clients of this one.
+  if (program === 'nats3') assert.equal(argv[0], 'server');
+  await readInvocation(here, program === 'nats3' ? argv.slice(1) : argv, env, '1');
 }
 
 /** Every variable is one that the program reads: one that it does not would be passed over silently. */
 function unknownVariables(program: string, variables: readonly string[]): string[] {
   const schema = schemas[program];
   if (schema === undefined) return [];
-  const known = new Set(Object.entries(schema.settings).map(([name, each]) => variableOf(name, each)));
+  const known = new Set([...amazons, ...Object.entries(schema.settings).map(([name, each]) => variableOf(name, each))]);
   return variables.filter((name) => !known.has(name) && !known.has(name.replace(/_FILE$/, '')));
 }
 
@@ -98,7 +114,7 @@ async function acceptsPod({ command: words, env, mounts }: ContainerSpec): Promi
     return mount?.source === undefined ? path : path.replace(mount.target, mount.source);
   };
   assert.deepEqual(unknownVariables(program, Object.keys(env)), []);
-  await accepts(program, argv, Object.fromEntries(Object.entries(env).map(([name, value]) => [name, local(value)])));
+  await accepts(program, argv, Object.fromEntries(Object.entries(env).map(([name, value]) => [name, local(value)])), local);
 }
 
 for (const file of globSync('examples/*.yaml', { cwd: chart })) {
@@ -137,7 +153,7 @@ const units = globSync('*.service', { cwd: join(deploy, 'systemd') }).sort();
 
 /** A root as the units expect it, with stand-ins for the programs: only that they are there is looked at. */
 async function unitRoot(): Promise<string> {
-  if (which('systemd-analyze') === undefined && canAptGet()) await aptGet('systemd');
+  await installSystemd();
   const root = join(directory, 'root');
   for (const path of ['usr/local/bin', 'etc/systemd/system', 'usr/lib/systemd/system'])
     mkdirSync(join(root, path), { recursive: true });

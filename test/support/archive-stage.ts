@@ -129,3 +129,23 @@ export function awsEnvironment({ accessKey, secretKey, region }: S3Access): Reco
 export function linkTo(url: string): Promise<NatsLink> {
   return connectNats({ urls: [url], name: 'test' });
 }
+
+/**
+ * Makes a stream of 40 messages and has a server that runs somewhere archive it. `nats3` runs the command line there, which reaches the server by
+ * `flags`. Answers how many messages the bucket holds then.
+ */
+export async function archiveStream(
+  nats: string,
+  flags: readonly string[],
+  bucket: string,
+  nats3: (...args: string[]) => Promise<string>,
+): Promise<number> {
+  const link = await linkTo(nats);
+  await link.manager.streams.add({ name: 'jobs', subjects: ['subjects-1'] });
+  for (let i = 0; i < 40; i++) await link.jetstream.publish('subjects-1', `message ${i}`);
+  await link.close();
+  const job = ['--name', 'job-1', '--stream', 'jobs', '--subject', 'subjects-1', '--bucket', bucket, '--create-bucket'];
+  await nats3(...flags, 'store', 'create', ...job, '--until', 'end', '--wait');
+  const { jobs } = JSON.parse(await nats3(...flags, '--json', 'archive', 'ls', '--bucket', bucket)) as ArchiveAnswer;
+  return jobs.reduce((sum, { messages }) => sum + messages, 0);
+}

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { command } from '../../scripts/provision/command.ts';
+import { aptGet, canAptGet, command, which } from '../../scripts/provision/command.ts';
 import { podman, type Engine } from '../../scripts/provision/engine.ts';
 import { temporaryDirectory } from '../../scripts/servers.ts';
 import { endsWithUs } from './container.ts';
@@ -17,6 +17,11 @@ const masked = [
   'systemd-resolved',
 ];
 
+/** What it needs of Debian, where it can be installed by itself. */
+export async function installSystemd(): Promise<void> {
+  if (which('systemd-analyze') === undefined && canAptGet()) await aptGet('systemd');
+}
+
 /**
  * This machine's own system, booted once more by its own systemd in a container: the same files, of which changes are dropped, and the same network.
  * Only what is asked for is started.
@@ -32,6 +37,7 @@ export class BootedSystem {
   }
 
   static async boot(name: string): Promise<BootedSystem> {
+    await installSystemd();
     const engine = await podman(temporaryDirectory('booted'));
     // A copy of what is there now would be made of it otherwise, and others write there meanwhile.
     const empty = ['/tmp', '/run', '/run/lock', '/var/log/journal'].flatMap((path) => ['--tmpfs', `${path}:rw,notmpcopyup`]);

@@ -32,20 +32,21 @@ export async function endsWithUs(engine: Engine, name: string): Promise<() => vo
 /** A container of a real engine. It shares the machine's network, as the clusters under test listen on the loopback interface only. */
 export class Container {
   readonly spec: ContainerSpec;
+  /** Of its admin server. */
+  readonly url: string;
   readonly #engine: Engine;
-  readonly #port: number;
   #release: () => void = () => undefined;
 
-  private constructor(engine: Engine, spec: ContainerSpec, port: number) {
+  private constructor(engine: Engine, spec: ContainerSpec, url: string) {
     this.#engine = engine;
     this.spec = spec;
-    this.#port = port;
+    this.url = url;
   }
 
   /** Starts it with an admin port of its own, and returns at once. */
   static async start(engine: Engine, spec: ContainerSpec): Promise<Container> {
-    const port = await freePort();
-    const env = { ...spec.env, ADMIN_LISTEN: `127.0.0.1:${port}` };
+    const listen = `127.0.0.1:${await freePort()}`;
+    const env = { ...spec.env, ADMIN_LISTEN: listen, NATS3_LISTEN: listen };
     const mounts = spec.mounts.map(({ source, target, readOnly }) =>
       source === undefined ? ['--tmpfs', target] : ['--volume', `${source}:${target}${readOnly ? ':ro' : ''}`],
     );
@@ -65,7 +66,7 @@ export class Container {
       ...spec.command,
     ];
     await command(engine.program, args, { env: engine.env });
-    const container = new Container(engine, spec, port);
+    const container = new Container(engine, spec, `http://${listen}`);
     container.#release = await endsWithUs(engine, spec.name);
     return container;
   }
@@ -74,7 +75,7 @@ export class Container {
   async ready(): Promise<void> {
     const ask = async () => {
       if ((await this.#state()) === 'exited') await this.start();
-      return (await fetch(`http://127.0.0.1:${this.#port}/health/ready`)).status === 200;
+      return (await fetch(`${this.url}/health/ready`)).status === 200;
     };
     await until(`${this.spec.name} to be ready`, ask, { withinMs: readyWithinMs, everyMs: 300 }).catch(async (error: unknown) => {
       throw new Error(`${(error as Error).message}\n${await this.logs()}`);

@@ -23,7 +23,8 @@ export class Stage {
   }
 
   static async open(prefix: string, random: Random): Promise<Stage> {
-    const stage = new Stage(prefix, random, (await sharedElasticsearch('8.19')).url, (await sharedOpenSearch('2.19')).url);
+    const [source, target] = await Promise.all([sharedElasticsearch('8.19'), sharedOpenSearch('2.19')]);
+    const stage = new Stage(prefix, random, source.url, target.url);
     await preparePlans(stage.source, stage.target, stage.#plans);
     return stage;
   }
