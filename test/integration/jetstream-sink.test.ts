@@ -108,9 +108,9 @@ describe('sink of a stream', () => {
       }
       proxy.heal();
       await Promise.all(all);
-      assert.deepEqual(await textsOf(link), texts);
       await cut.close();
       await proxy.close();
+      assert.deepEqual(await textsOf(link), texts);
     });
   });
 
