@@ -90,23 +90,24 @@ export class FollowedIndex {
     }));
   }
 
-  /** Takes in one look at a shard. Starts the reading where there is something to read; true when the shard has moved. */
+  /** Takes in one look at a shard. Starts the reading where there is something to read; true when it has moved since the last look. */
   seen(shard: number, primary: PrimaryShard, poll: Poll): boolean {
     const entry = this.#entry(shard, primary);
     const { state } = entry.follower;
     const now = this.#context.now();
     this.#places.set(shard, { shard, key: state.key, node: primary.node });
+    const moved = primary.globalCheckpoint > entry.lag.target;
     entry.lag.see(primary.globalCheckpoint, now);
-    if (entry.running || now < entry.retryAt) return false;
+    if (entry.running || now < entry.retryAt) return moved;
     if (primary.globalCheckpoint <= state.checkpoint && !state.owed) {
       entry.caughtUp = true;
-      return false;
+      return moved;
     }
     let upTo = Math.max(primary.globalCheckpoint, state.checkpoint);
     if (this.#context.refreshMode === 'passive') {
       const visible = entry.passive.see(primary, poll.askedAt, now, this.facts.refreshIntervalMs);
       if (entry.passive.wantsTouch(now)) this.#touch(shard, primary.node);
-      if (visible === undefined) return true;
+      if (visible === undefined) return moved;
       upTo = visible;
     }
     entry.running = true;
@@ -115,7 +116,7 @@ export class FollowedIndex {
       this.#tasks.delete(task);
     });
     this.#tasks.add(task);
-    return true;
+    return moved;
   }
 
   #entry(shard: number, primary: PrimaryShard): Follower {
