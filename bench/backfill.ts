@@ -99,8 +99,8 @@ function goalsOf(copies: ReadonlyMap<Contender, readonly Copy[]>, rates: Readonl
     enforced: true,
   });
   return [
-    ...beside('_reindex', rate(ours) / rate(reindex), { goal: 1, floor: 0.5 }),
-    ...beside('elasticdump', rate(ours) / rate(dump), { goal: 3, floor: 1 }),
+    ...beside('_reindex', rate(ours) / rate(reindex), { goal: 1, floor: 0.4 }),
+    ...beside('elasticdump', rate(ours) / rate(dump), { goal: 3, floor: 0.5 }),
     memory('es-watcher'),
     memory('es-writer'),
   ];
