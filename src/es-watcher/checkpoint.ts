@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { GatewayError } from '../core/errors.ts';
-import { Rows } from './rows.ts';
+import { idsAsBytes, type IdsAsBytes, idsOf, Rows } from './rows.ts';
 import { explainDatabaseError, openDatabase } from './schema.ts';
 
 /** `live` is followed; `former` was succeeded by another index of its name; `gone` is no longer in the cluster. */
@@ -45,7 +45,7 @@ type StoredIncarnation = {
   state: IncarnationState;
   routed: number;
 };
-type StoredDeletion = { rowid: number; incarnation: number; seq_no: number; id: string; routing: string | null; version: number };
+type StoredDeletion = IdsAsBytes & { rowid: number; incarnation: number; seq_no: number; version: number };
 
 /** For how long a target may remember a delete's version: longer than any sensible `index.gc_deletes`. */
 const departedKeptMs = 24 * 3_600_000;
@@ -225,12 +225,12 @@ export class Checkpoint {
     const found = new Map<number, LostDeletions>(
       this.incarnations().map((i) => [i.key, { incarnation: i, deletions: [], rowids: [] }]),
     );
-    const all = this.#prepare('SELECT rowid, * FROM deletions WHERE stream_seq > ? ORDER BY stream_seq').all(
-      sequence,
-    ) as StoredDeletion[];
+    const all = this.#prepare(
+      `SELECT rowid, incarnation, seq_no, version, ${idsAsBytes} FROM deletions WHERE stream_seq > ? ORDER BY stream_seq`,
+    ).all(sequence) as StoredDeletion[];
     for (const d of all) {
       const of = found.get(d.incarnation);
-      of?.deletions.push({ seqNo: d.seq_no, id: d.id, routing: d.routing ?? undefined, version: d.version });
+      of?.deletions.push({ seqNo: d.seq_no, ...idsOf(d), version: d.version });
       of?.rowids.push(d.rowid);
     }
     return [...found.values()].filter((of) => of.deletions.length > 0);

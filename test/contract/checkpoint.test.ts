@@ -54,6 +54,27 @@ function checkpointSuite(name: string, open: () => Opened): void {
     );
 
     it(
+      'gives ids and routings back as they were, whatever they hold, and counts rows that are partly there',
+      withCheckpoint((checkpoint) => {
+        const incarnation = checkpoint.addIncarnation('index', 'uuid', 1000);
+        const { key } = checkpoint.addShard(incarnation, 0, 'history');
+        const texts = ['\0begins', 'ends\0', 'a\0b', '🙂', '"', ' '];
+        const rows = Array.from({ length: 130 }, (_, n) => ({
+          seqNo: n,
+          id: `${texts[n % 6]}${n}`,
+          routing: texts[(n + 1) % 6],
+        }));
+        checkpoint.transaction(true, () => checkpoint.rows.append(key, rows.slice(20, 60)));
+        checkpoint.transaction(true, () => checkpoint.rows.append(key, rows));
+        assert.deepEqual(checkpoint.rows.list(key, { from: 0, to: 999 }, 999), rows);
+        assert.deepEqual(checkpoint.rows.blockCounts(key), new Map([[0, 130]]));
+        const deletions = rows.slice(0, 6).map((each) => ({ ...each, version: 7 }));
+        checkpoint.transaction(true, () => checkpoint.logDeletions(incarnation, deletions, 5, 0));
+        assert.deepEqual(checkpoint.deletionsAfter(4)[0]?.deletions, deletions);
+      }),
+    );
+
+    it(
       'counts rows by block, through repeats and removals',
       withCheckpoint((checkpoint) => {
         const { key } = shardOf(checkpoint);

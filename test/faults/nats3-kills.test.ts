@@ -48,12 +48,12 @@ async function killAtWork(path: string, moments: Random, isOver: (job: JobAnswer
     progress.messages = job.messages;
     if (isOver(job)) return kill;
     await pause(moments.between(0, 150));
-    if (moments.chance(0.2)) void stage.call('POST', `${path}/pause`).catch(() => undefined);
+    const pausing = moments.chance(0.2) ? stage.call('POST', `${path}/pause`).catch(() => undefined) : undefined;
     await pause(moments.between(0, 50));
     await stage.program.kill();
+    await pausing;
     await stage.program.startReady();
-    if ((await stage.job(path, 'known', () => true)).status === 'paused' || moments.chance(0.3))
-      await stage.done('POST', `${path}/resume`);
+    if (pausing !== undefined || moments.chance(0.3)) await stage.done('POST', `${path}/resume`);
   }
   return kills;
 }

@@ -39,7 +39,9 @@ function mixedPayload(random: Random): Buffer {
 
 /** Publishes them in this order, and returns when the stream has all. */
 export async function publishAll(link: NatsLink, stream: string, messages: readonly Given[]): Promise<void> {
-  const before = (await findStream(link, stream))!.state.messages;
+  // A server that has just come back may not answer the first time.
+  const held = async (): Promise<number> => (await findStream(link, stream))!.state.messages;
+  const before = await until(`stream ${stream}`, async () => ({ messages: await held() }), { withinMs: 60_000 });
   for (const [at, message] of messages.entries()) {
     const { subject, payload } = message;
     if (message.headers.length === 0) link.connection.publish(subject, payload);
@@ -47,7 +49,7 @@ export async function publishAll(link: NatsLink, stream: string, messages: reado
     if (at % 2_000 === 1_999) await link.connection.flush();
   }
   await link.connection.flush();
-  const has = async (): Promise<boolean> => (await findStream(link, stream))!.state.messages >= before + messages.length;
+  const has = async (): Promise<boolean> => (await held()) >= before.messages + messages.length;
   await until(`${messages.length} messages in ${stream}`, has, { withinMs: 60_000 });
 }
 
