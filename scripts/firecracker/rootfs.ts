@@ -1,5 +1,5 @@
 import { chmodSync, cpSync, lstatSync, mkdirSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { aptGet, canAptGet, command, isExecutable, missing, which } from '../provision/command.ts';
 import { temporaryDirectory } from '../servers/watchdog.ts';
 import { root } from '../release/product.ts';
@@ -78,7 +78,11 @@ async function placeLibraries(program: string, tree: string): Promise<void> {
     if (String(error).includes('not a dynamic executable')) return '';
     throw error;
   });
-  for (const [, path] of listed.matchAll(/(?:=> |^\s+)(\/\S+) \(0x/gm)) place(path!, join(tree, path!));
+  const beside = `${dirname(realpathSync(program))}/`;
+  for (const [, path = ''] of listed.matchAll(/(?:=> |^\s+)(\/\S+) \(0x/gm)) {
+    // What lies beside the executable is found by way of /proc, which init may not read yet; the loader's own directories always are.
+    place(path, join(tree, path.startsWith(beside) ? 'usr/lib' : dirname(path), basename(path)));
+  }
 }
 
 /**
