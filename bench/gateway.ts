@@ -11,6 +11,7 @@ import { connectNats, type NatsLink, openSink } from '../src/jetstream/index.ts'
 import type { Benchmark, Context, Goal, Measure, Result } from './benchmark.ts';
 import { median, show } from './figures.ts';
 import { costOf } from './process-cost.ts';
+import { profiling } from './shipped.ts';
 
 const frameDocuments = 100;
 const documentBytes = 500;
@@ -142,6 +143,7 @@ async function pass(link: NatsLink, url: string, way: Way): Promise<Figures> {
   const child = spawn(launcher, [`--upstream-url=${url}`, '--admin-disabled', '--log-level=error', ...way.flags], {
     stdio: ['ignore', 'ignore', 'inherit'],
     detached: true,
+    env: { ...process.env, ...profiling() },
   });
   const pid = child.pid!;
   killAtEnd(pid);
@@ -165,7 +167,8 @@ async function pass(link: NatsLink, url: string, way: Way): Promise<Figures> {
       peakMb: peakBytes / 2 ** 20,
     };
   } finally {
-    process.kill(pid, 'SIGKILL');
+    // A profile is written at an orderly end.
+    process.kill(pid, process.env['BENCH_PROFILES'] === undefined ? 'SIGKILL' : 'SIGTERM');
     await gone;
     spareAtEnd(pid);
   }

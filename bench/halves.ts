@@ -7,7 +7,7 @@ import { connectNats } from '../src/jetstream/index.ts';
 import type { Benchmark, Context, Goal, Measure, Result } from './benchmark.ts';
 import { median, show } from './figures.ts';
 import { costOf, type Cost } from './process-cost.ts';
-import { shipped, shippedEnvironment } from './shipped.ts';
+import { profiling, shipped, shippedEnvironment } from './shipped.ts';
 import { startStubEngine, stubShards } from './stub-engine.ts';
 
 const index = 'places';
@@ -73,12 +73,11 @@ async function measure(url: string, documents: number): Promise<Round> {
 }
 
 async function program(name: 'es-watcher' | 'es-writer', home: string, flags: readonly string[]): Promise<Program> {
-  const { BENCH_PROFILES: profiles } = process.env;
   const logFile = join(home, `${name}.log`);
-  if (profiles === undefined) return new Program({ name, ...(await shipped(name)), logFile, flags, env: shippedEnvironment });
-  // From source, where functions are told by their files.
-  const env = { NODE_OPTIONS: `--cpu-prof --cpu-prof-interval=500 --cpu-prof-dir=${profiles}` };
-  return new Program({ name, logFile, flags, env });
+  const env = profiling();
+  // A profile is of the source, where functions are told by their files.
+  if (env['NODE_OPTIONS'] !== undefined) return new Program({ name, logFile, flags, env });
+  return new Program({ name, ...(await shipped(name)), logFile, flags, env: shippedEnvironment });
 }
 
 async function half(program: Program, documents: number, isDone: () => Promise<boolean>): Promise<Half> {

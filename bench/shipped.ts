@@ -10,3 +10,9 @@ export async function shipped(name: ProgramOptions['name']): Promise<Pick<Progra
 
 /** As the units in deploy/ set it. */
 export const shippedEnvironment = { MALLOC_ARENA_MAX: '1' };
+
+/** With BENCH_PROFILES set, each program writes a CPU profile into that directory when it ends. */
+export function profiling(): Record<string, string> {
+  const { BENCH_PROFILES: directory } = process.env;
+  return directory === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-interval=500 --cpu-prof-dir=${directory}` };
+}
