@@ -184,14 +184,16 @@ export class Pump<Item> {
       case 'refused':
         this.#track(this.#refuse(piece, outcome.refusal));
         break;
-      case 'busy':
+      case 'busy': {
         piece.attempts++;
         if (outcome.status !== 0) piece.answers++;
-        if (this.#limits.attemptsMax > 0 && piece.answers >= this.#limits.attemptsMax) {
-          this.#track(this.#refuse(piece, { status: outcome.status, type: 'retries_exhausted', reason: outcome.reason }));
-        } else {
-          again.push(piece);
-        }
+        const { tries, refusal } = outcome.atLast ?? {
+          tries: this.#limits.attemptsMax,
+          refusal: { status: outcome.status, type: 'retries_exhausted', reason: outcome.reason },
+        };
+        if (tries > 0 && piece.answers >= tries) this.#track(this.#refuse(piece, refusal));
+        else again.push(piece);
+      }
     }
   }
 

@@ -53,12 +53,15 @@ export interface MessageSink {
 /** Why a document was not written: for the dead-letter stream. */
 export type Refusal = { status: number; type: string; reason: string };
 
+/** What a document is refused for if it is still busy after so many answered tries. */
+export type LastResort = { tries: number; refusal: Refusal };
+
 /** What became of one document. `busy` is worth trying again, `refused` is not. */
 export type Outcome =
   | { is: 'stored' }
   | { is: 'stale' }
   /** `status` 0: there was no answer at all. */
-  | { is: 'busy'; status: number; reason: string }
+  | { is: 'busy'; status: number; reason: string; atLast?: LastResort }
   | { is: 'refused'; refusal: Refusal };
 
 /** Applies changes to a target. One outcome a change, in order. Throws only what concerns the whole batch and is not transient. */

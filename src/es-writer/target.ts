@@ -100,7 +100,7 @@ function verdictsOf(
   return loads.map((load, at): Verdict<WriteLoad> => {
     const own = outcomes.slice(first, (first += countOf(load)));
     if (!isBlock(load)) return own[0]!;
-    if (own.every(isDone) || own.every(isBusy)) return own[0]!;
+    if (own.every(isDone) || own.every(isMerelyBusy)) return own[0]!;
     const items = itemsOfLoad(load, at);
     const parts = own.flatMap((outcome, place) => (isDone(outcome) ? [] : [{ item: items[place]!, outcome }]));
     return { is: 'split', parts };
@@ -111,8 +111,8 @@ function isDone({ is }: Outcome): boolean {
   return is === 'stored' || is === 'stale';
 }
 
-function isBusy({ is }: Outcome): boolean {
-  return is === 'busy';
+function isMerelyBusy(outcome: Outcome): boolean {
+  return outcome.is === 'busy' && outcome.atLast === undefined;
 }
 
 function isRefused(outcome: Outcome): outcome is Outcome & { is: 'refused' } {

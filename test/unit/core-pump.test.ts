@@ -207,6 +207,14 @@ test('tries that got an answer are limited, those without are not', async () => 
   assert.deepEqual(letters[0]!.refusal, { status: 429, type: 'retries_exhausted', reason: 'too many' });
 });
 
+test('an outcome may limit the tries itself, and says what it comes to', async () => {
+  const atLast = { tries: 3, refusal };
+  const { pump, letters, batches } = setUp(['a'], { deliver: () => Promise.resolve([{ ...busy, atLast }]) });
+  await pump.run();
+  assert.equal(batches.length, 3);
+  assert.deepEqual(letters, [{ sequence: 1, item: 'a', refusal }]);
+});
+
 test('a target that is away blocks, is told of, loses nothing, and counts for no limit', async () => {
   let left = 12;
   const told: (string | undefined)[] = [];
