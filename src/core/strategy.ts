@@ -54,7 +54,7 @@ export interface MessageSink {
 export type Refusal = { status: number; type: string; reason: string };
 
 /** What a document is refused for if it is still busy after so many answered tries. */
-export type LastResort = { tries: number; refusal: Refusal };
+type LastResort = { tries: number; refusal: Refusal };
 
 /** What became of one document. `busy` is worth trying again, `refused` is not. */
 export type Outcome =

@@ -79,7 +79,8 @@ function outcomeOf(isDelete: boolean, item: Item | undefined): Outcome {
   const reason = reasonText(error);
   if (status === 429 || status >= 500 || passing.has(type)) return { is: 'busy', status, reason: `${type}: ${reason}` };
   const refusal = { status, type, reason };
-  if (mappingRace.test(reason)) return { is: 'busy', status, reason: `${type}: ${reason}`, atLast: { tries: mappingTries, refusal } };
+  if (mappingRace.test(reason))
+    return { is: 'busy', status, reason: `${type}: ${reason}`, atLast: { tries: mappingTries, refusal } };
   return { is: 'refused', refusal };
 }
 

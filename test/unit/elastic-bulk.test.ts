@@ -120,7 +120,12 @@ test('a document that lost a race for the mapping is tried again, and refused fo
   const reason = 'mapper [n] cannot be changed from type [long] to [text]';
   const [lost] = outcomes({ index: { status: 400, error: { type: 'illegal_argument_exception', reason } } });
   const refusal = { status: 400, type: 'illegal_argument_exception', reason };
-  assert.deepEqual(lost, { is: 'busy', status: 400, reason: `illegal_argument_exception: ${reason}`, atLast: { tries: 3, refusal } });
+  assert.deepEqual(lost, {
+    is: 'busy',
+    status: 400,
+    reason: `illegal_argument_exception: ${reason}`,
+    atLast: { tries: 3, refusal },
+  });
 });
 
 test('an answer about another number of documents is none', () => {
