@@ -39,8 +39,8 @@ export class Target {
     }
     const items = loads.map(itemsOf);
     const outcomes = await this.#sortAndWrite(items.flat());
-    // What has been looked at need not be looked at again at the next try.
-    for (const [at, load] of loads.entries()) load.freshAt = Math.min(...items[at]!.map((item) => item.freshAt));
+    // What has been looked at need not be looked at again at the next try; of a block all have been, or none.
+    for (const [at, load] of loads.entries()) load.freshAt = items[at]![0]!.freshAt;
     this.#judge(loads, outcomes);
     return verdictsOf(loads, outcomes, (_, at) => items[at]!);
   }
