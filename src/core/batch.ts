@@ -1,5 +1,8 @@
 export type BatchLimits = {
+  /** So many make a batch due. */
   itemsMax: number;
+  /** So many it takes where they wait. Default `itemsMax`. */
+  waitingMax?: number;
   bytesMax: number;
   /** How long a batch that is not full waits for more while others are on their way. */
   ageMsMax: number;
@@ -55,6 +58,7 @@ export class Batcher<Item> {
 
   /** Takes the next batch: at most the limits allow, at least one item if there is any. */
   take(): Item[] {
+    const itemsMax = this.#limits.waitingMax ?? this.#limits.itemsMax;
     let taking = 0;
     let count = 0;
     let bytes = 0;
@@ -62,7 +66,7 @@ export class Batcher<Item> {
       const item = this.#items[taking]!;
       const nextCount = count + this.#countOf(item);
       const nextBytes = bytes + this.#bytesOf(item);
-      if (taking > 0 && (nextCount > this.#limits.itemsMax || nextBytes > this.#limits.bytesMax)) break;
+      if (taking > 0 && (nextCount > itemsMax || nextBytes > this.#limits.bytesMax)) break;
       count = nextCount;
       bytes = nextBytes;
     }

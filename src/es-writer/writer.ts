@@ -20,6 +20,8 @@ import { connectPeers, type Peers } from './peers.ts';
 
 const lagEveryMs = 1_000;
 const closeWithinMs = 500;
+/** A target spends a quarter less on a document in requests of 4,000 than of 1,000 (measured); where none wait, nobody waits for them. */
+const waitingBatches = 4;
 
 /** es-writer at work: the pump between the stream and the target, and what stands beside it. */
 export class EsWriter {
@@ -175,7 +177,7 @@ export class EsWriter {
       ackWait,
     } = this.#settings;
     return {
-      batch: { itemsMax: batchSize, bytesMax: bulkBytesMax, ageMsMax: flushAfter },
+      batch: { itemsMax: batchSize, waitingMax: batchSize * waitingBatches, bytesMax: bulkBytesMax, ageMsMax: flushAfter },
       concurrencyMax: bulkConcurrency,
       // The stream's messages are held until they are acknowledged, beside what they open to.
       heldBytesMax: Math.floor((inflightBytesMax * 3) / 4),

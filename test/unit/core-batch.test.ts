@@ -11,15 +11,17 @@ test('batches keep order and limits, and lose nothing', () => {
       fc.array(fc.integer({ min: 0, max: 20 })),
       fc.integer({ min: 1, max: 9 }),
       fc.integer({ min: 1, max: 50 }),
-      (sizes, itemsMax, bytesMax) => {
-        const batcher = new Batcher<{ size: number }>({ itemsMax, bytesMax, ageMsMax: 10 }, (item) => item.size);
+      fc.option(fc.integer({ min: 1, max: 30 }), { nil: undefined }),
+      (sizes, itemsMax, bytesMax, waitingMax) => {
+        const limits = { itemsMax, bytesMax, ageMsMax: 10, ...(waitingMax === undefined ? {} : { waitingMax }) };
+        const batcher = new Batcher<{ size: number }>(limits, (item) => item.size);
         const items = sizes.map((size) => ({ size }));
         for (const item of items) batcher.add(item);
         const taken: { size: number }[] = [];
         while (batcher.length > 0) {
           const batch = batcher.take();
           const bytes = batch.reduce((sum, item) => sum + item.size, 0);
-          assert.ok(batch.length > 0 && batch.length <= itemsMax);
+          assert.ok(batch.length > 0 && batch.length <= (waitingMax ?? itemsMax));
           assert.ok(bytes <= bytesMax || batch.length === 1);
           taken.push(...batch);
         }
