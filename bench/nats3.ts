@@ -182,8 +182,8 @@ async function work(
   messages: number,
 ): Promise<Omit<Figures, 'rawRead' | 'rawPublish'>> {
   const main = fileURLToPath(new URL('../src/nats3/main.ts', import.meta.url));
-  const profile = process.env['NATS3_PROFILE'];
-  const flags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
+  const { BENCH_PROFILES: profiles } = process.env;
+  const flags = profiles === undefined ? [] : ['--cpu-prof', '--cpu-prof-interval=500', `--cpu-prof-dir=${profiles}`];
   const child = spawn(
     process.execPath,
     [
@@ -238,7 +238,7 @@ async function work(
       storedBytes: stored.job.stored_bytes! / messages,
     };
   } finally {
-    process.kill(pid, profile === undefined ? 'SIGKILL' : 'SIGTERM');
+    process.kill(pid, profiles === undefined ? 'SIGKILL' : 'SIGTERM');
     await gone;
     spareAtEnd(pid);
   }

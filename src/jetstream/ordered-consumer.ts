@@ -69,18 +69,34 @@ function checked(info: ConsumerInfo): ConsumerInfo {
  * does it by one request; with an older one the ack wait is made short for a moment.
  */
 export async function setBack(link: NatsLink, of: OrderedConsumer, clock: Clock): Promise<Position> {
-  const tried = `setting back consumer ${of.consumer} of stream ${of.stream}`;
+  const answer = await reset(link, of, undefined);
+  if (answer === undefined) return letExpire(link, of, clock);
+  return { consumerSequence: (answer.delivered?.consumer_seq ?? 0) + 1, sequence: undefined };
+}
+
+/** Moves the consumer's acknowledgement floor, so that it would begin at `startSequence`. Throws RESET_MISSING with servers before 2.14. */
+export async function moveTo(link: NatsLink, of: OrderedConsumer): Promise<void> {
+  if ((await reset(link, of, of.startSequence)) !== undefined) return;
+  throw new GatewayError('RESET_MISSING', `nobody answers to setting back consumer ${of.consumer} of stream ${of.stream}`, {
+    hint: 'nothing to do',
+    transient: true,
+  });
+}
+
+type ResetAnswer = { delivered?: { consumer_seq: number }; error?: { code: number; err_code: number; description: string } };
+
+/** Undefined where nobody answers. */
+async function reset(link: NatsLink, of: OrderedConsumer, sequence: number | undefined): Promise<ResetAnswer | undefined> {
   const subject = `${link.apiPrefix}.CONSUMER.RESET.${of.stream}.${of.consumer}`;
-  type Answer = { delivered?: { consumer_seq: number }; error?: { code: number; err_code: number; description: string } };
+  const request = sequence === undefined ? '' : JSON.stringify({ seq: sequence });
   try {
-    const answer = (await link.connection.request(subject, '', { timeout: resetTimeoutMs })).json<Answer>();
+    const answer = (await link.connection.request(subject, request, { timeout: resetTimeoutMs })).json<ResetAnswer>();
     if (answer.error !== undefined) throw new JetStreamApiError(answer.error);
-    return { consumerSequence: (answer.delivered?.consumer_seq ?? 0) + 1, sequence: undefined };
+    return answer;
   } catch (error) {
-    const nobody = error instanceof errors.NoRespondersError || error instanceof errors.RequestError;
-    if (!nobody) throw natsFailure(error, tried);
+    if (error instanceof errors.NoRespondersError || error instanceof errors.RequestError) return undefined;
+    throw natsFailure(error, `setting back consumer ${of.consumer} of stream ${of.stream}`);
   }
-  return letExpire(link, of, clock);
 }
 
 /** As `setBack`, for servers that cannot be asked to. */

@@ -117,7 +117,7 @@ class StoreSession {
       return;
     }
     const writer = (this.#writer ??= this.#begin());
-    void writer.add(message);
+    void writer.place(message);
     this.#context.ledger.state.lag = pending;
     // A cut whose message is gone from the stream cannot be made again.
     while (this.#cuts.length > 0 && this.#cuts[0]! < message.sequence) this.#cuts.shift();
