@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { places } from '../scripts/demo/places.ts';
 import { startNats, startS3, temporaryDirectory, type Server } from '../scripts/servers.ts';
 import { killAtEnd, spareAtEnd } from '../scripts/servers/watchdog.ts';
-import { headerBytesOf, PublishLines, sendLines } from '../src/jetstream/wire-out.ts';
+import { leastHeaderBytes, PublishLines, sendLines } from '../src/jetstream/wire-out.ts';
 import { connectNats, type NatsLink } from '../src/jetstream/index.ts';
 import type { JobAnswer } from '../src/nats3/schema.ts';
 import type { Benchmark, Context, Goal, Measure, Result } from './benchmark.ts';
@@ -128,13 +128,13 @@ async function publish(link: NatsLink, stream: string, payloads: readonly Buffer
     },
   });
   const lines = new PublishLines();
-  const none = Buffer.alloc(0);
   const startedAt = performance.now();
   for (let sent = 0; answered.through < messages;) {
     while (sent < messages && sent - answered.through < window && lines.bytes < 65_536) {
       const payload = payloads[sent++ % payloads.length]!;
       const reply = sent % every === 0 || sent === messages ? `${inbox}.${sent}` : '';
-      lines.add(`${stream}.${sent % 10}`, reply, '', none, headerBytesOf('', none), payload);
+      lines.begin(`${stream}.${sent % 10}`, reply, leastHeaderBytes, payload.length);
+      lines.end(payload, 0, payload.length);
     }
     if (lines.bytes > 0) sendLines(link.connection, lines.take());
     const isFull = sent - answered.through >= window || sent === messages;

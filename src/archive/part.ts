@@ -74,6 +74,24 @@ export class OpenedPart {
     return this.#raw.length - this.#headersAt[0]!;
   }
 
+  /** All of the part: headers and payloads lie in it. */
+  get bytes(): Buffer {
+    return this.#raw;
+  }
+
+  /** Where the payload begins. */
+  payloadAt(at: number): number {
+    return this.#payloadsAt[at]!;
+  }
+
+  payloadEnd(at: number): number {
+    return this.#payloadsAt[at + 1]!;
+  }
+
+  headerBytes(at: number): number {
+    return this.#headersAt[at + 1]! - this.#headersAt[at]!;
+  }
+
   headers(at: number): Buffer {
     return this.#raw.subarray(this.#headersAt[at], this.#headersAt[at + 1]);
   }
@@ -93,6 +111,14 @@ export class OpenedPart {
     };
   }
 }
+
+/** Some messages of a part, in order. */
+export type ArchiveRun = {
+  part: OpenedPart;
+  rows: readonly number[];
+  /** Of their header blocks and payloads. */
+  bytes: number;
+};
 
 /** Of differences to the one before; the first has none. */
 function risingSums(deltas: Uint32Array, first: number): Float64Array {

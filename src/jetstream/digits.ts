@@ -11,3 +11,21 @@ export function digits(bytes: Uint8Array, from: number, to: number): number {
   }
   return value;
 }
+
+/** How many decimal digits a whole number has. */
+export function digitsOf(value: number): number {
+  let count = 1;
+  for (let bound = 10; value >= bound; bound *= 10) count++;
+  return count;
+}
+
+/** Writes a whole number in so many digits, zeros before it; the place behind it. */
+export function writeDigits(bytes: Uint8Array, at: number, value: number, count: number): number {
+  let rest = value;
+  for (let place = at + count - 1; place >= at; place--) {
+    const tens = Math.floor(rest / 10);
+    bytes[place] = zero + (rest - 10 * tens);
+    rest = tens;
+  }
+  return at + count;
+}

@@ -152,10 +152,13 @@ describe('an ordered source', () => {
 function message(stream: string, number: number): ChainMessage {
   return {
     subject: `${stream}.x`,
-    id: `id.${number}`,
-    ownLines: `N: ${number}\r\n`,
+    idPrefix: 'id.',
+    idNumber: number,
+    ownLines: Buffer.from(`N: ${number}\r\n`),
     lines: Buffer.alloc(0),
-    payload: Buffer.from(String(number)),
+    bytes: Buffer.from(String(number)),
+    payloadAt: 0,
+    payloadEnd: String(number).length,
   };
 }
 
@@ -219,10 +222,10 @@ describe('a chain of publishes', () => {
     const stream = await filled(0);
     await link.manager.streams.update(stream, { max_msg_size: 1_000 });
     const { chain, failed } = chainOn(stream, 0);
-    chain.add({ ...message(stream, 1), payload: Buffer.alloc(2_000) }, 1);
+    chain.add({ ...message(stream, 1), bytes: Buffer.alloc(2_000), payloadEnd: 2_000 }, 1);
     assert.equal((await failed).code, 'MESSAGE_TOO_LARGE');
     const other = chainOn(stream, 0);
-    other.chain.add({ ...message(stream, 1), payload: Buffer.alloc(link.maxPayload) }, 1);
+    other.chain.add({ ...message(stream, 1), bytes: Buffer.alloc(link.maxPayload), payloadEnd: link.maxPayload }, 1);
     assert.equal((await other.failed).code, 'MESSAGE_TOO_LARGE');
   });
 });
