@@ -37,3 +37,4 @@ export {
   type StreamSettings,
 } from './streams.ts';
 export type { WireMessage } from './wire.ts';
+export { leastHeaderBytes } from './wire-out.ts';

@@ -91,11 +91,12 @@ export class FrameReader {
       const end = this.#endOf(chunk, at);
       if (end === 0 || end > chunk.length) {
         this.#begin(chunk.subarray(at), end === 0 ? 0 : end - at);
-        return;
+        break;
       }
       this.#pass(chunk, at, end);
       at = end;
     }
+    if (this.#library.state === 0) giveBack(input);
   }
 
   #begin(part: Buffer, needed: number): void {
@@ -127,7 +128,8 @@ export class FrameReader {
 
   #pass(bytes: Buffer, at: number, end: number): void {
     const taker = this.#id === 0 ? undefined : this.takers.get(this.#id);
-    if (taker?.(this.#frame) !== true) this.#library.parse(bytes.subarray(at, end));
+    // The library keeps views of what it is given.
+    if (taker?.(this.#frame) !== true) this.#library.parse(Uint8Array.prototype.slice.call(bytes, at, end));
   }
 
   /** Where the operation at `at` ends, as far as its line tells; 0 where that has not come. A message's places are noted. */
@@ -165,4 +167,12 @@ export class FrameReader {
     this.#id = digits(bytes, starts[1]!, ends[1]!);
     return frame.end + lineEndBytes;
   }
+}
+
+/**
+ * The memory of what the socket has read, each time another piece. Left to the collector it piles up by tens of megabytes, and for its sake
+ * the whole heap is gone through again and again.
+ */
+function giveBack({ buffer, length }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === length) buffer.transfer(0);
 }

@@ -1,5 +1,5 @@
 import { formatTime, parseTime, type ArchivePosition, type OpenedPart } from '../archive/index.ts';
-import { digitsOf, replayableLines, replayHeader, writeDigits, type ChainMessage } from '../jetstream/index.ts';
+import { digitsOf, leastHeaderBytes, replayableLines, replayHeader, writeDigits, type ChainMessage } from '../jetstream/index.ts';
 
 const sequenceName = Buffer.from(`${replayHeader.sequence}: `);
 const timeName = Buffer.from(`\r\n${replayHeader.time}: `);
@@ -53,7 +53,7 @@ export class Replay {
     message.idPrefix = this.#idPrefix;
     message.idNumber = part.sequence(row);
     message.ownLines = this.#lines.of(part, row);
-    message.lines = part.headerBytes(row) === 0 ? none : replayableLines(part.headers(row));
+    message.lines = part.headerBytes(row) <= leastHeaderBytes ? none : replayableLines(part.headers(row));
     message.bytes = part.bytes;
     message.payloadAt = part.payloadAt(row);
     message.payloadEnd = part.payloadEnd(row);
