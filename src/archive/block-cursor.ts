@@ -55,7 +55,7 @@ export class BlockCursor {
       const row = this.#rows[this.#at++]!;
       bytes += part.headerBytes(row) + part.payloadEnd(row) - part.payloadAt(row);
     } while (this.hasMore && this.sequence < limit && bytes < bytesMax && this.#at - from < messagesMax);
-    return { part, rows: this.#rows.slice(from, this.#at), bytes };
+    return { part, rows: this.#rows.slice(from, this.#at), bytes, isLast: !this.hasMore };
   }
 
   /** Goes to the first message above `sequence`; false when there is none. */

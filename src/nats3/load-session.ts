@@ -190,7 +190,7 @@ class LoadSession {
     const life = lifeOf(streamCreated);
     this.#check();
     await this.#context.lease.ensure();
-    for (const { part, rows } of runs) {
+    for (const { part, rows, isLast } of runs) {
       for (const row of rows) {
         const sequence = part.sequence(row);
         if (stored.size > 0 && stored.delete(`${streamCreated} ${sequence}`)) {
@@ -203,6 +203,7 @@ class LoadSession {
         if (!chain.hasRoom) await this.#room(chain);
         chain.add(this.#replay.message(life, part, row), sequence);
       }
+      if (isLast) part.free();
     }
     return true;
   }
