@@ -7,7 +7,7 @@ import { readParts, type OnDamage } from './stored-parts.ts';
 /** Walks through the wanted messages of one stored block. */
 export class BlockCursor {
   readonly firstSequence: number;
-  /** Of the stored object. */
+  /** Of header blocks and payloads in the block, uncompressed. */
   readonly bytes: number;
   readonly #filter: MessageFilter;
   readonly #parts: AsyncGenerator<OpenedPart>;
@@ -24,7 +24,7 @@ export class BlockCursor {
     signal: AbortSignal | undefined,
   ) {
     this.firstSequence = block.header.firstSequence;
-    this.bytes = block.bytes;
+    this.bytes = block.header.bytes;
     this.#filter = filter;
     this.#parts = readParts(store, block, block.header.compression, (part) => filter.mayHold(part), onDamage, signal);
   }

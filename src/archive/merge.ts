@@ -16,9 +16,9 @@ export type MergeOptions = {
 /** A batch ends here, or with a part. */
 const batchMessagesMax = 8_192;
 const batchBytesMax = 1024 * 1024;
-/** Blocks that are read ahead of the one in use, as long as they are small. */
+/** Blocks that are read ahead of the one in use, as long as they hold little: of each, some parts are opened. */
 const blocksAhead = 4;
-const aheadBytesMax = 8 * 1024 * 1024;
+const aheadBytesMax = 20 * 1024 * 1024;
 
 /** The wanted messages of blocks of one life of a stream, each sequence once, in order. Throws BlockGone. */
 export async function* mergeBlocks(
