@@ -1,14 +1,12 @@
-import { RetentionPolicy } from '@nats-io/jetstream';
 import { backoffMs } from '../core/backoff.ts';
 import { GatewayError } from '../core/errors.ts';
-import { BulkAcks } from './bulk-acks.ts';
 import { pause, systemClock, type Clock } from './clock.ts';
 import type { LinkEvent, NatsLink } from './connect.ts';
 import { findConsumer } from './consumer.ts';
 import type { Origin } from './delivery.ts';
 import { natsFailure, notPermitted } from './failures.ts';
-import type { Beginning, Floor, FloorEvents } from './floor.ts';
-import { MovedFloor } from './moved-floor.ts';
+import type { Floor } from './floor.ts';
+import { beginReading, type FloorParts } from './floor-choice.ts';
 import { ensureOrderedConsumer, type OrderedConsumer } from './ordered-consumer.ts';
 import { Pull } from './pull.ts';
 import { streamMissing } from './publish-verdict.ts';
@@ -75,7 +73,9 @@ export class OrderedSource {
   readonly #settings: OrderedSettings;
   readonly #events: OrderedEvents;
   readonly #clock: Clock;
-  #floor: Floor;
+  readonly #floorParts: FloorParts;
+  /** Chosen when the reading begins. */
+  #floor: Floor | undefined;
   readonly #pulls: Pull[];
   readonly #messages = new WireMessages();
   readonly #unwatch: () => void;
@@ -104,7 +104,15 @@ export class OrderedSource {
     this.#clock = clock;
     this.#highest = this.#durable = settings.durable;
     this.#reads = settings.consumer;
-    this.#floor = this.#bulkAcks();
+    this.#floorParts = {
+      link,
+      clock,
+      oldServer: settings.oldServer === true,
+      events: {
+        onAcknowledged: (sequence) => events.onAcknowledged?.(sequence),
+        onSuspect: (why) => void this.#restore(why),
+      },
+    };
     this.#pulls = Array.from(
       { length: requests },
       () =>
@@ -126,7 +134,7 @@ export class OrderedSource {
 
   /** Marks what was given out so far, to be settled when it is durable. In order; marks that are not settled are few. */
   mark(): Mark {
-    this.#floor.mark(this.#highest);
+    this.#floor?.mark(this.#highest);
     return { sequence: this.#highest, ...this.#seen };
   }
 
@@ -134,13 +142,13 @@ export class OrderedSource {
   settle(mark: Mark): void {
     this.#durable = mark.sequence;
     Object.assign(this.#settled, { messages: mark.messages, bytes: mark.bytes });
-    this.#floor.settle(mark.sequence);
+    this.#floor?.settle(mark.sequence);
     this.refill();
   }
 
   /** Resolves when the server has confirmed all that was settled, or after a few seconds. */
   async confirmed(): Promise<void> {
-    await Promise.race([this.#floor.idle(), pause(this.#clock, ackPatienceMs)]);
+    await Promise.race([this.#floor?.idle(), pause(this.#clock, ackPatienceMs)]);
   }
 
   /** Whether anything is left that the consumer has not delivered. Throws NATS_*, STREAM_MISSING. */
@@ -160,7 +168,7 @@ export class OrderedSource {
     this.#cancelWatch?.();
     this.#unwatch();
     await Promise.all(this.#pulls.map((pull) => pull.close().catch(() => undefined)));
-    await this.#floor.close();
+    await this.#floor?.close();
   }
 
   refill(): void {
@@ -202,43 +210,14 @@ export class OrderedSource {
     const wanted = { ...this.#settings, startSequence: this.#durable + 1 };
     const { made } = await ensureOrderedConsumer(this.#link, wanted);
     if (made && this.#positions > 1) this.#warn('CONSUMER_RECREATED', 'its consumer was deleted, and is made anew where it was');
-    const { consumer, consumerSequence, sequence } = await this.#begin(wanted, info.config.retention);
+    const { floor, beginning } = await beginReading(this.#floor, this.#floorParts, info.config.retention, wanted, this.#highest);
+    this.#floor = floor;
+    const { consumer, consumerSequence, sequence } = beginning;
     this.#reads = consumer;
     for (const pull of this.#pulls) pull.askOf(consumer);
     this.#next = consumerSequence;
     this.#first = sequence;
     this.#restoring = false;
-  }
-
-  /** Where acknowledgements decide what the stream keeps, only they will do; and where the server is too old for anything else. */
-  async #begin(durable: OrderedConsumer, retention: RetentionPolicy): Promise<Beginning> {
-    if (retention === RetentionPolicy.Limits && this.#settings.oldServer !== true) {
-      if (!(this.#floor instanceof MovedFloor)) await this.#exchange(new MovedFloor(this.#link, this.#clock, this.#floorEvents()));
-      try {
-        return await this.#floor.begin(durable, this.#highest);
-      } catch (error) {
-        const { code, transient } = error as GatewayError;
-        if (transient && code !== 'RESET_MISSING') throw error;
-      }
-    }
-    if (!(this.#floor instanceof BulkAcks)) await this.#exchange(this.#bulkAcks());
-    return this.#floor.begin(durable, this.#highest);
-  }
-
-  async #exchange(floor: Floor): Promise<void> {
-    await this.#floor.close();
-    this.#floor = floor;
-  }
-
-  #bulkAcks(): Floor {
-    return new BulkAcks(this.#link, this.#clock, this.#settings.oldServer === true, this.#floorEvents());
-  }
-
-  #floorEvents(): FloorEvents {
-    return {
-      onAcknowledged: (sequence) => this.#events.onAcknowledged?.(sequence),
-      onSuspect: (why) => void this.#restore(why),
-    };
   }
 
   #receive(frame: Frame, origin: Origin, bytes: number): void {
@@ -252,10 +231,10 @@ export class OrderedSource {
     this.#first = undefined;
     this.#failures = 0;
     if (sequence <= this.#highest) {
-      this.#floor.givenBefore(sequence, frame);
+      this.#floor?.givenBefore(sequence, frame);
       return;
     }
-    this.#floor.giving(frame);
+    this.#floor?.giving(frame);
     this.#highest = sequence;
     this.#seen.messages++;
     this.#seen.bytes += bytes;
@@ -265,7 +244,7 @@ export class OrderedSource {
   /** Looks after requests from which nothing is heard. */
   #watch(): void {
     this.#cancelWatch = this.#clock.after(watchEveryMs, () => {
-      this.#floor.pause();
+      this.#floor?.pause();
       if (this.#link.connected && this.#pulls.some((pull) => pull.isSilent())) void this.#restore('missed heartbeats');
       else this.refill();
       this.#watch();

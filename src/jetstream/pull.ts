@@ -102,21 +102,21 @@ export class Pull {
   #subscribe(): Subscription {
     this.#inbox = `${createInbox(this.#link.inboxPrefix)}.`;
     const { connection } = this.#link;
-    const { onFrame, onDenied } = this.#events;
+    const events = this.#events;
     const subscription = connection.subscribe(`${this.#inbox}*`, {
-      callback: (error, received) => (error === null ? this.#received(received) : onDenied(error)),
+      callback: (error, received) => (error === null ? this.#received(received) : events.onDenied(error)),
     });
-    if (onFrame !== undefined) this.#endFrames = takeFrames(connection, subscription, (frame) => this.#framed(frame, onFrame));
+    if (events.onFrame !== undefined) this.#endFrames = takeFrames(connection, subscription, (frame) => this.#framed(frame));
     return subscription;
   }
 
-  #framed(frame: Frame, tell: NonNullable<PullEvents['onFrame']>): boolean {
+  #framed(frame: Frame): boolean {
     const { bytes, subjectAt, subjectEnd, replyAt, replyEnd, headersAt, end } = frame;
     if (!readOriginInto(this.#origin, bytes, replyAt, replyEnd)) return false;
     const size = subjectEnd - subjectAt + (replyEnd - replyAt) + (end - headersAt);
     this.#heardAt = this.#clock.now();
     this.#countDown(size);
-    tell(frame, this.#origin, size);
+    this.#events.onFrame?.(frame, this.#origin, size);
     if (!this.open) this.#events.onEnd(undefined);
     return true;
   }

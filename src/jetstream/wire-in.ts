@@ -40,7 +40,12 @@ function install(connection: NatsConnection): FrameReader {
   const { protocol } = connection as unknown as { protocol?: Protocol };
   if (typeof protocol?.parser?.state !== 'number') throw new TypeError('the NATS library reads in another way');
   const reader = new FrameReader(protocol.parser);
-  Object.defineProperty(protocol, 'parser', { get: () => reader, set: (parser: Parser) => reader.renew(parser) });
+  Object.defineProperty(protocol, 'parser', {
+    get: () => reader,
+    set(parser: Parser) {
+      reader.renew(parser);
+    },
+  });
   readers.set(connection, reader);
   return reader;
 }
