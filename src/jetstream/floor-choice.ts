@@ -1,5 +1,4 @@
 import { RetentionPolicy } from '@nats-io/jetstream';
-import type { GatewayError } from '../core/errors.ts';
 import { BulkAcks } from './bulk-acks.ts';
 import type { Clock } from './clock.ts';
 import type { NatsLink } from './connect.ts';
@@ -32,9 +31,8 @@ export async function beginReading(
     try {
       const floor = before instanceof MovedFloor ? before : new MovedFloor(link, clock, events);
       return await begin(floor, before, durable, given);
-    } catch (error) {
-      const { code, transient } = error as GatewayError;
-      if (transient && code !== 'RESET_MISSING') throw error;
+    } catch {
+      // An old server, or one that allows no further consumer. Whatever else it is, the other way says so too.
     }
   }
   const floor = before instanceof BulkAcks ? before : new BulkAcks(link, clock, oldServer, events);

@@ -264,7 +264,8 @@ class StoreSession {
     meters.inflightBytes.set(source.outstanding.bytes);
     const isQuiet = this.#writer === undefined && this.#blocks.length === 0 && source.outstanding.messages === 0;
     const pending = await source.pending().catch(() => undefined);
-    if (pending === undefined) return;
+    // Infinity: what is read has no consumer at the moment.
+    if (pending === undefined || pending === Infinity) return;
     ledger.state.lag = pending + source.outstanding.messages;
     meters.lag.set(ledger.state.lag);
     if (isQuiet && pending === 0 && this.#record.spec.end_seq !== undefined) this.#finish('done');
