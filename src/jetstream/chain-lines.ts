@@ -99,8 +99,13 @@ export class ChainLines {
     this.#lines.askLast(reply);
   }
 
-  take(): Buffer {
-    return this.#lines.take();
+  /** See `PublishLines`. */
+  take(number: number): Buffer {
+    return this.#lines.take(number);
+  }
+
+  reuse(number: number): void {
+    this.#lines.reuse(number);
   }
 
   #expect(): Buffer {

@@ -117,7 +117,7 @@ export class Chain<Tag> {
     }
     if (this.#unmarked.messages > 0) this.#lines.askLast(this.#mark());
     try {
-      sendLines(this.#link.connection, this.#lines.take());
+      sendLines(this.#link.connection, this.#lines.take(this.#number));
     } catch (error) {
       this.#fail(natsFailure(error, `publishing to stream ${this.#settings.stream}`));
     }
@@ -200,6 +200,7 @@ export class Chain<Tag> {
       more.messages += mark.messages;
       more.payloadBytes += mark.payloadBytes;
     }
+    this.#lines.reuse(number);
     this.#events.onStored(last.tag, last.stored, more);
   }
 

@@ -15,6 +15,8 @@ export function sendLines(connection: NatsConnection, lines: Uint8Array): void {
 }
 
 const chunkBytes = 256 * 1024;
+/** A window of usual messages has so much on its way. */
+const idleMax = 32;
 const [space, carriageReturn, lineFeed] = [0x20, 0x0d, 0x0a];
 const operation = Buffer.from('HPUB ');
 const version = Buffer.from('NATS/1.0\r\n');
@@ -26,7 +28,12 @@ export const leastHeaderBytes = 'NATS/1.0\r\n\r\n'.length;
  * be. Memory is handed over with `take`, so that nothing that waits to be sent is overwritten.
  */
 export class PublishLines {
-  #buffer = Buffer.allocUnsafeSlow(0);
+  /** Memory that is written to, from what was taken of it on, and the last number under which some was taken. */
+  #buffer: Buffer = Buffer.allocUnsafeSlow(0);
+  #lastTaken = Number.POSITIVE_INFINITY;
+  /** Memory that is full, in order, and such as can be used again. */
+  readonly #full: { buffer: Buffer; lastTaken: number }[] = [];
+  readonly #idle: Buffer[] = [];
   #at = 0;
   /** Where the reply subject of the last message would stand. */
   #replyAt = 0;
@@ -95,12 +102,21 @@ export class PublishLines {
     this.#at = end;
   }
 
-  /** What was gathered; the next lines have memory of their own. */
-  take(): Buffer {
+  /** What was gathered; the next lines have memory of their own. Its number rises, and without one it is never used again. */
+  take(number = Number.POSITIVE_INFINITY): Buffer {
     const lines = this.#buffer.subarray(0, this.#at);
     this.#buffer = this.#buffer.subarray(this.#at);
+    this.#lastTaken = number;
     this.#at = 0;
     return lines;
+  }
+
+  /** What was taken up to this number has arrived: nobody looks at that memory any more. */
+  reuse(number: number): void {
+    while (this.#full.length > 0 && this.#full[0]!.lastTaken <= number) {
+      const { buffer } = this.#full.shift()!;
+      if (buffer.length === chunkBytes && this.#idle.length < idleMax) this.#idle.push(buffer);
+    }
   }
 
   #endLine(): void {
@@ -110,8 +126,12 @@ export class PublishLines {
 
   #reserve(needed: number): void {
     if (this.#at + needed <= this.#buffer.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(chunkBytes, this.#at + needed));
-    larger.set(this.#buffer.subarray(0, this.#at));
-    this.#buffer = larger;
+    const bytes = this.#at + needed;
+    const next = (bytes <= chunkBytes ? this.#idle.pop() : undefined) ?? Buffer.allocUnsafeSlow(Math.max(chunkBytes, bytes));
+    next.set(this.#buffer.subarray(0, this.#at));
+    if (this.#lastTaken < Number.POSITIVE_INFINITY)
+      this.#full.push({ buffer: Buffer.from(this.#buffer.buffer), lastTaken: this.#lastTaken });
+    this.#lastTaken = Number.POSITIVE_INFINITY;
+    this.#buffer = next;
   }
 }

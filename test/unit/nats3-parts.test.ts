@@ -7,7 +7,7 @@ import { OpenedPart } from '../../src/archive/part.ts';
 import { PartBuilder } from '../../src/archive/part-builder.ts';
 import { UsageError } from '../../src/core/errors.ts';
 import { replayableLines } from '../../src/jetstream/replay-headers.ts';
-import { PublishLines } from '../../src/jetstream/wire-out.ts';
+import { leastHeaderBytes, PublishLines } from '../../src/jetstream/wire-out.ts';
 import { count, size, statusText, table } from '../../src/nats3/cli-output.ts';
 import { nats3Settings } from '../../src/nats3/config.ts';
 import { freshState, isSettled, type JobRecord, type JobState } from '../../src/nats3/job.ts';
@@ -135,6 +135,24 @@ describe('messages that are published again', () => {
     assert.ok(text(second).startsWith(`HPUB größe reply.1 ${headerBytes} ${headerBytes + 300_000}\r\n`));
     assert.equal(text(third), message('a reply.1', 'one') + message('b reply.two.that.is.long', '2'.repeat(262_000)));
     assert.equal(lines.take().length, 0);
+  });
+
+  it('go out from the same memory again once they have arrived, and not before', () => {
+    const lines = new PublishLines();
+    const taken: { bytes: Buffer; text: string }[] = [];
+    const memory = new Set<unknown>();
+    for (let number = 1; number <= 200; number++) {
+      const payload = Buffer.alloc(number % 20 === 0 ? 300_000 : 50_000, String(number % 10));
+      lines.begin('a', '', leastHeaderBytes, payload.length);
+      lines.end(payload, 0, payload.length);
+      const bytes = lines.take(number);
+      taken.push({ bytes, text: text(bytes) });
+      memory.add(bytes.buffer);
+      // The last ten are on their way still.
+      lines.reuse(number - 10);
+      for (const { bytes: kept, text: was } of taken.slice(-10)) assert.equal(text(kept), was);
+    }
+    assert.ok(memory.size < 20, `${memory.size} pieces of memory`);
   });
 });
 
