@@ -56,10 +56,12 @@ export const benchmark: Benchmark = {
       const of = (key: keyof Figures): number[] => runs.map((run) => run[key]);
       const at = (key: keyof Figures): number => median(of(key));
       const label = `${size.toLocaleString('en-US')} bytes`;
+      const side = (what: string, name: 'store' | 'load', raw: 'rawRead' | 'rawPublish'): string =>
+        `${what} ${show(at(name))}/s (raw ${show(at(raw))}) for ${show(at(`${name}Micros`))} µs CPU a message and ` +
+        `${show(at(`${name}ServerMicros`))} of nats-server (raw ${show(at(`${raw}ServerMicros`))})`;
       say(
-        `${label}: stored ${show(at('store'))}/s (raw read ${show(at('rawRead'))}), loaded ${show(at('load'))}/s (raw publish ${show(at('rawPublish'))}), ` +
-          `${show(at('storedBytes'))} bytes stored a message, ${show(at('storeMicros'))} and ${show(at('loadMicros'))} µs CPU a message ` +
-          `(nats-server ${show(at('storeServerMicros'))} and ${show(at('loadServerMicros'))}), peak ${show(at('peakMb'))} MB`,
+        `${label}: ${side('stored', 'store', 'rawRead')}, ${side('loaded', 'load', 'rawPublish')}, ` +
+          `${show(at('storedBytes'))} bytes stored a message, peak ${show(at('peakMb'))} MB`,
       );
       measures.push(
         { name: `store, ${label}`, unit: 'messages/s', values: of('store') },
