@@ -88,7 +88,7 @@ async function toReady(engines: Engines, rounds: number, say: (text: string) => 
   };
   for (let round = 0; round < rounds; round++) {
     const executables = distPath(platform);
-    const pair = await preparePair(engines, { from: 'places', to: `copy-${round}` }, { executables });
+    const pair = await preparePair(engines, { from: 'places', to: `copy-${round}` }, { programs: { directory: executables } });
     for (const name of programs) await started(name, name === 'es-watcher' ? pair.watcher : pair.writer);
     await endPair(pair);
     const home = join(engines.directory, `sync-${round}`);

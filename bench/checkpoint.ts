@@ -1,8 +1,8 @@
 import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryDirectory } from '../scripts/servers.ts';
-import { Checkpoint } from '../src/es-watcher/checkpoint.ts';
-import type { Row } from '../src/es-watcher/rows.ts';
+import { DocumentSpans, idSpan, numbersEach, seqNoNumber, spansEach } from '../src/core/document-spans.ts';
+import { Checkpoint, type ShardState } from '../src/es-watcher/checkpoint.ts';
 import type { Benchmark, Context, Result } from './benchmark.ts';
 import { median } from './figures.ts';
 
@@ -52,11 +52,8 @@ function fill(total: number): Run {
   const startedAt = performance.now();
   for (let written = 0, page = 0; written < total; written += pageRows, page++) {
     const state = states[page % shards]!;
-    const rows: Row[] = [];
-    for (let seqNo = state.checkpoint + 1; rows.length < pageRows; seqNo++) {
-      rows.push({ seqNo, id: String(3_000_000 + shards * seqNo + state.shard), routing: undefined });
-    }
-    checkpoint.transaction(true, () => checkpoint.rows.append(state.key, rows));
+    const rows = pageAfter(state);
+    checkpoint.transaction(true, () => checkpoint.rows.appendPage(state.key, rows));
     const next = { checkpoint: state.checkpoint + pageRows, owed: false, rewritten: 0 };
     checkpoint.transaction(false, () => checkpoint.advance(state, next, page + 1));
   }
@@ -66,4 +63,19 @@ function fill(total: number): Run {
   const { size } = statSync(join(directory, 'checkpoint.db'));
   rmSync(directory, { recursive: true });
   return { rowsPerSecond: (total / tookMs) * 1000, cpuMicros: (user + system) / total, bytesPerRow: size / total };
+}
+
+/** What the watcher knows of a page: where the ids stand in it. */
+function pageAfter({ checkpoint, shard }: ShardState): DocumentSpans {
+  const seqNos = Array.from({ length: pageRows }, (_, n) => checkpoint + 1 + n);
+  const ids = seqNos.map((seqNo) => JSON.stringify(String(3_000_000 + shards * seqNo + shard)));
+  const page = new DocumentSpans(Buffer.from(ids.join('')), pageRows);
+  let at = 0;
+  for (const [place, seqNo] of seqNos.entries()) {
+    const row = page.add();
+    page.spans[row * spansEach + idSpan] = at;
+    page.spans[row * spansEach + idSpan + 1] = at += ids[place]!.length;
+    page.numbers[row * numbersEach + seqNoNumber] = seqNo;
+  }
+  return page;
 }

@@ -49,11 +49,15 @@ export const reindex: Contender = {
   copy: (engines, job) =>
     timed(engines, job, async () => {
       const startedAt = performance.now();
-      const body = { source: { remote: { host: engines.source.url }, index: job.from }, dest: { index: job.to } };
-      await engines.to.ok({ method: 'POST', path: '/_reindex', body: JSON.stringify(body), timeoutMs: withinMs });
+      await fetchAll(engines, job.from, job.to);
       return { tookMs: performance.now() - startedAt, processes: {} };
     }),
 };
+
+export async function fetchAll({ source, to }: Engines, index: string, copy: string): Promise<void> {
+  const body = { source: { remote: { host: source.url }, index }, dest: { index: copy } };
+  await to.ok({ method: 'POST', path: '/_reindex', body: JSON.stringify(body), timeoutMs: withinMs });
+}
 
 /** With larger requests than its default of 100 documents, which is several times slower. */
 export const dump: Contender = {

@@ -11,6 +11,7 @@ import { connectNats, type NatsLink, openSink } from '../src/jetstream/index.ts'
 import type { Benchmark, Context, Goal, Measure, Result } from './benchmark.ts';
 import { median, show } from './figures.ts';
 import { costOf } from './process-cost.ts';
+import { profiling } from './shipped.ts';
 
 const frameDocuments = 100;
 const documentBytes = 500;
@@ -39,12 +40,19 @@ export const benchmark: Benchmark = {
   about:
     'Documents a second from one stream to the other on one nats-server, in frames of 100 real places filled up to 500 bytes: passed as bytes; ' +
     'filtered by a field, where half of them become deletes; and transformed (index renamed, a field masked, one dropped, one set). The stream is ' +
-    'filled first. Time runs from the first message downstream to the last acknowledgement upstream, CPU and memory are the gateway’s alone.',
+    'filled first. Beside it, what nats-server does by itself: the same stream as the source of another one. Time runs from the first message downstream to the last acknowledgement upstream, CPU and memory are the gateway’s alone.',
   async run({ quick, say }: Context): Promise<Result> {
     const measures: Measure[] = [];
     const goals: Goal[] = [];
     const peaks: number[] = [];
     const documents = quick ? 200_000 : 400_000;
+    for (const compressed of [false, true]) {
+      const rates: number[] = [];
+      for (let round = 0; round < (quick ? 1 : 3); round++) rates.push(await sourced(documents * 2, compressed));
+      const name = `nats-server copying by itself${compressed ? ', compressed frames' : ''}`;
+      say(`${name}: ${show(median(rates))} documents/s`);
+      measures.push({ name, unit: 'documents/s', values: rates });
+    }
     for (const way of ways) {
       const runs: Figures[] = [];
       for (let round = 0; round < (quick ? 1 : 3); round++)
@@ -82,13 +90,32 @@ export const benchmark: Benchmark = {
 
 type Figures = { perSecond: number; cpuMicros: number; peakMb: number };
 
-async function measure(way: Way, documents: number): Promise<Figures> {
+/** Documents a second that the server copies into a stream of which the filled one is the source. */
+function sourced(documents: number, compressed: boolean): Promise<number> {
+  return onServer(documents, compressed, async (link) => {
+    const startedAt = performance.now();
+    await link.manager.streams.add({ name: 'COPY', sources: [{ name: 'ES_CHANGES_RAW' }] });
+    const copied = async () => (await link.manager.streams.info('COPY')).state.messages >= documents / frameDocuments;
+    const endedAt = await moment({ exitCode: null }, copied);
+    return (documents / (endedAt - startedAt)) * 1_000;
+  });
+}
+
+function measure(way: Way, documents: number): Promise<Figures> {
+  return onServer(documents, way.compressed, (link, url) => pass(link, url, way));
+}
+
+async function onServer<Answer>(
+  documents: number,
+  compressed: boolean,
+  work: (link: NatsLink, url: string) => Promise<Answer>,
+): Promise<Answer> {
   const storeDir = temporaryDirectory('bench-gateway');
   const nats = await startNats({ storeDir: join(storeDir, 'nats') });
   const link = await connectNats({ urls: [nats.url], name: 'bench' });
   try {
-    await fill(link, documents, way.compressed);
-    return await pass(link, nats.url, way);
+    await fill(link, documents, compressed);
+    return await work(link, nats.url);
   } finally {
     await link.close();
     await nats.stop();
@@ -142,6 +169,7 @@ async function pass(link: NatsLink, url: string, way: Way): Promise<Figures> {
   const child = spawn(launcher, [`--upstream-url=${url}`, '--admin-disabled', '--log-level=error', ...way.flags], {
     stdio: ['ignore', 'ignore', 'inherit'],
     detached: true,
+    env: { ...process.env, ...profiling() },
   });
   const pid = child.pid!;
   killAtEnd(pid);
@@ -165,7 +193,8 @@ async function pass(link: NatsLink, url: string, way: Way): Promise<Figures> {
       peakMb: peakBytes / 2 ** 20,
     };
   } finally {
-    process.kill(pid, 'SIGKILL');
+    // A profile is written at an orderly end.
+    process.kill(pid, process.env['BENCH_PROFILES'] === undefined ? 'SIGKILL' : 'SIGTERM');
     await gone;
     spareAtEnd(pid);
   }

@@ -7,6 +7,7 @@ import { connectNats } from '../src/jetstream/index.ts';
 import type { Benchmark, Context, Goal, Measure, Result } from './benchmark.ts';
 import { median, show } from './figures.ts';
 import { costOf, type Cost } from './process-cost.ts';
+import { profiling, shipped, shippedEnvironment } from './shipped.ts';
 import { startStubEngine, stubShards } from './stub-engine.ts';
 
 const index = 'places';
@@ -25,7 +26,7 @@ export const benchmark: Benchmark = {
   title: 'Each side without the engines',
   about:
     'Watcher and writer one after the other, each beside a stand-in for its cluster that does nothing but write or read bytes, and a real nats-server: ' +
-    'places filled up to 330 bytes, two shards. Time runs from the launch of the program to the last document, its start included; CPU and memory are ' +
+    'places filled up to 330 bytes, two shards; the bundle that is shipped. Time runs from the launch of the program to the last document, its start included; CPU and memory are ' +
     'of that program alone. Wire bytes are those of the stream beside those of the documents.',
   async run({ quick, say }: Context): Promise<Result> {
     const documents = quick ? 200_000 : 500_000;
@@ -51,7 +52,7 @@ async function measure(url: string, documents: number): Promise<Round> {
   const nats = await startNats({ storeDir: join(home, 'nats') });
   const common = [`--es-hosts=${url}`, `--nats-url=${nats.url}`];
   const checkpoint = join(home, 'checkpoint');
-  const watcher = program('es-watcher', home, [...common, `--index-patterns=${index}`, `--checkpoint-path=${checkpoint}`]);
+  const watcher = await program('es-watcher', home, [...common, `--index-patterns=${index}`, `--checkpoint-path=${checkpoint}`]);
   const read = async () => {
     const stats = await watcher.stats<WatcherStats>();
     return stats?.lagOperations === 0 && stats.indices.flatMap(({ shards }) => shards).length === stubShards;
@@ -60,7 +61,7 @@ async function measure(url: string, documents: number): Promise<Round> {
   const link = await connectNats({ urls: [nats.url], name: 'bench' });
   const { state } = await link.manager.streams.info('ES_CHANGES');
   await link.close();
-  const writer = program('es-writer', home, common);
+  const writer = await program('es-writer', home, common);
   const written = async () => ((await writer.stats<WriterStats>())?.documents.stored ?? 0) >= documents;
   const round = {
     watcher: watched,
@@ -71,10 +72,12 @@ async function measure(url: string, documents: number): Promise<Round> {
   return round;
 }
 
-function program(name: 'es-watcher' | 'es-writer', home: string, flags: readonly string[]): Program {
-  const { BENCH_PROFILES: profiles } = process.env;
-  const env = profiles === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-interval=500 --cpu-prof-dir=${profiles}` };
-  return new Program({ name, logFile: join(home, `${name}.log`), flags, env });
+async function program(name: 'es-watcher' | 'es-writer', home: string, flags: readonly string[]): Promise<Program> {
+  const logFile = join(home, `${name}.log`);
+  const env = profiling();
+  // A profile is of the source, where functions are told by their files.
+  if (env['NODE_OPTIONS'] !== undefined) return new Program({ name, logFile, flags, env });
+  return new Program({ name, ...(await shipped(name)), logFile, flags, env: shippedEnvironment });
 }
 
 async function half(program: Program, documents: number, isDone: () => Promise<boolean>): Promise<Half> {

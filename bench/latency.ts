@@ -5,11 +5,13 @@ import { until } from '../scripts/demo/until.ts';
 import type { WatcherStats } from '../scripts/demo/stack.ts';
 import { identify, indexPath, refresh, searchPage, shardStats, type Server } from '../src/elastic/index.ts';
 import type { Benchmark, Context, Goal, Measure, Result } from './benchmark.ts';
+import { fetchAll } from './contenders.ts';
 import { quantile, show } from './figures.ts';
 import { chart, type Line } from './plot.ts';
 import { endPair, loadPlaces, preparePair, versionsOf, type Engines } from './stack.ts';
 
 const index = 'places';
+const indexDocuments = 20_000;
 const parts = [0.5, 0.9, 0.99];
 /** Between two documents; by chance, so that they do not fall into step with the polls. */
 const pauseMs = { least: 40, most: 160 };
@@ -26,11 +28,11 @@ export const benchmark: Benchmark = {
   title: 'Latency of a trickle',
   about:
     'One document at a time, at odd moments: the time from the source’s answer until the target returns the document. Beside it what the ' +
-    'engines alone take in the same run, on an otherwise idle system: statistics, refresh, search and bulk of one new document, one after another.',
+    'engines alone take in the same run, on an otherwise idle system: statistics, refresh, search and bulk of one new document, one after another. Either is watched in the same way, by asking the target every ms.',
   async run({ quick, say, engines: start }: Context): Promise<Result> {
     const [rounds, documents] = quick ? [1, 60] : [3, 150];
     const engines = await start();
-    await loadPlaces(engines, index, 20_000);
+    await loadPlaces(engines, index, indexDocuments);
     const server = await identify(engines.from);
     const samples = new Map<Way, number[]>(ways.map((way) => [way, []]));
     for (let round = 0; round <= rounds; round++) {
@@ -66,11 +68,13 @@ async function write({ from }: Engines): Promise<Place> {
 async function alone(engines: Engines, server: Server, to: string, documents: number): Promise<number[]> {
   const { from } = engines;
   const reader = { client: from, server };
+  await fetchAll(engines, index, to);
   let before = (await shardStats(from, [index])).indices.get(index)!.shards;
   const taken: number[] = [];
   for (let n = 0; n < documents; n++) {
     const { id, source } = await write(engines);
     const startedAt = performance.now();
+    const arrived = arrival(engines, to, id);
     const now = (await shardStats(from, [index])).indices.get(index)!.shards;
     await refresh(from, index);
     const moved = [...now].find(([shard, { globalCheckpoint }]) => globalCheckpoint > before.get(shard)!.globalCheckpoint)!;
@@ -79,6 +83,7 @@ async function alone(engines: Engines, server: Server, to: string, documents: nu
     const { hits } = await searchPage(reader, { index, shard, node }, { ...range, size: 1_000 });
     if (hits.length !== 1) throw new Error(`the search found ${hits.length} documents`);
     await bulk(engines.to, to, [`{"index":{"_id":"${id}"}}\n${source}\n`]);
+    await arrived;
     taken.push(performance.now() - startedAt);
     before = now;
     await oddPause();

@@ -66,7 +66,7 @@ async function main(documents: number): Promise<void> {
     const to = `copy-${round}`;
     await createPlacesIndex(engines.to, to);
     const env = round === 0 ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-interval=500 --cpu-prof-dir=${profiles}` };
-    const pair = await preparePair(engines, { from: 'places', to }, { env });
+    const pair = await preparePair(engines, { from: 'places', to }, { env, programs: 'source' });
     await Promise.all([pair.watcher.start(), pair.writer.start()]);
     const stored = async () => ((await pair.writer.stats<WriterStats>())?.documents.stored ?? 0) >= documents;
     await until('the last document', stored, { withinMs: 900_000 });

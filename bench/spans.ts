@@ -20,7 +20,7 @@ export const benchmark: Benchmark = {
     const goals: Goal[] = [];
     for (const size of documentSizes) {
       const answer = searchAnswer(size);
-      const bytes = Math.round(scanSearchAnswer(answer).hits.reduce((sum, hit) => sum + hit.source!.length, 0) / pageDocuments);
+      const bytes = Math.round(scanSearchAnswer(answer).hits.sourceBytesOf(0, pageDocuments) / pageDocuments);
       const rates = (rounds: number, work: () => void) => ratesOf(quick ? 3 : 5, rounds, work, answer.length);
       const scanned = rates(30, () => scan(answer));
       const parsed = rates(5, () => parseAndPrint(answer));

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { connectCluster, createPlacesIndex, load, refresh } from '../scripts/demo/cluster.ts';
 import { places } from '../scripts/demo/places.ts';
-import { Program } from '../scripts/demo/program.ts';
+import { Program, type ProgramOptions } from '../scripts/demo/program.ts';
 import { startElasticsearch, startNats, startOpenSearch, temporaryDirectory, type Server } from '../scripts/servers.ts';
+import { shipped, shippedEnvironment } from './shipped.ts';
 import { indexPath, type ElasticClient } from '../src/elastic/index.ts';
 
 /** An engine of the run, as a benchmark's process is told of it. */
@@ -56,8 +57,8 @@ type PairOptions = {
   watcherFlags?: readonly string[];
   writerFlags?: readonly string[];
   env?: Record<string, string>;
-  /** A directory with built programs, instead of the launchers in bin/. */
-  executables?: string;
+  /** A directory with built programs, or the launchers in bin/. Default: the bundle. */
+  programs?: { directory: string } | 'source';
 };
 
 let pairs = 0;
@@ -70,11 +71,15 @@ export async function preparePair(
 ): Promise<Pair> {
   const home = join(directory, `pair-${++pairs}`);
   const nats = await startNats({ storeDir: home });
-  const { watcherFlags = [], writerFlags = [], env = {}, executables } = options;
-  const executable = (name: string) => (executables === undefined ? {} : { executable: join(executables, name) });
+  const { watcherFlags = [], writerFlags = [], programs } = options;
+  const env = { ...shippedEnvironment, ...options.env };
+  const run = (name: ProgramOptions['name']) => {
+    if (programs === 'source') return {};
+    return programs === undefined ? shipped(name) : { executable: join(programs.directory, name) };
+  };
   const watcher = new Program({
     name: 'es-watcher',
-    ...executable('es-watcher'),
+    ...(await run('es-watcher')),
     logFile: join(home, 'watcher.log'),
     flags: [
       `--es-hosts=${source.url}`,
@@ -87,7 +92,7 @@ export async function preparePair(
   });
   const writer = new Program({
     name: 'es-writer',
-    ...executable('es-writer'),
+    ...(await run('es-writer')),
     logFile: join(home, 'writer.log'),
     flags: [`--es-hosts=${target.url}`, `--nats-url=${nats.url}`, `--rename=${names.from}=${names.to}`, ...writerFlags],
     env,

@@ -55,7 +55,7 @@ async function toReady(engines: Engines, rounds: number, say: (text: string) => 
   await loadPlaces(engines, 'places', 1_000);
   const starts: Starts = { 'es-watcher': [], 'es-writer': [] };
   for (let round = 0; round <= rounds; round++) {
-    const pair = await preparePair(engines, { from: 'places', to: `copy-${round}` });
+    const pair = await preparePair(engines, { from: 'places', to: `copy-${round}` }, { programs: 'source' });
     for (const [name, program] of [
       ['es-watcher', pair.watcher],
       ['es-writer', pair.writer],

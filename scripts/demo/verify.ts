@@ -1,4 +1,4 @@
-import { indexPath, scanSearchAnswer, type ElasticClient, type Hit } from '../../src/elastic/index.ts';
+import { type ElasticClient, type Hit, hitsOf, indexPath, scanSearchAnswer } from '../../src/elastic/index.ts';
 import { count, refresh } from './cluster.ts';
 
 export type Verification = { documents: number; missing: number; extra: number; different: number };
@@ -59,7 +59,7 @@ async function search(client: ElasticClient, index: string, query: object): Prom
     path: indexPath(index, '_search'),
     body: JSON.stringify({ ...query, sort: ['_doc'] }),
   });
-  return hitsOf(body);
+  return hitsIn(body);
 }
 
 async function* scroll(client: ElasticClient, index: string): AsyncGenerator<Hit[]> {
@@ -68,7 +68,7 @@ async function* scroll(client: ElasticClient, index: string): AsyncGenerator<Hit
   while (true) {
     const { body } = await next;
     const id = /"_scroll_id":"([^"]+)"/.exec(body.toString('latin1', 0, headBytes))?.[1];
-    const hits = hitsOf(body);
+    const hits = hitsIn(body);
     if (id === undefined) throw new Error('the answer to a scroll has no id');
     if (hits.length === 0) {
       await client.ok({ method: 'DELETE', path: '/_search/scroll', body: JSON.stringify({ scroll_id: id }) });
@@ -81,8 +81,9 @@ async function* scroll(client: ElasticClient, index: string): AsyncGenerator<Hit
   }
 }
 
-function hitsOf(body: Buffer): Hit[] {
-  const { hits, shards, timedOut } = scanSearchAnswer(body);
+function hitsIn(body: Buffer): Hit[] {
+  const answer = scanSearchAnswer(body);
+  const { shards, timedOut } = answer;
   if (timedOut || shards.failed > 0) throw new Error(`a search did not reach every shard: ${shards.failures || 'timed out'}`);
-  return hits;
+  return hitsOf(answer);
 }

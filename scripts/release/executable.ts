@@ -9,7 +9,7 @@ import { commandNames, distPath } from './product.ts';
 export const libraryPath = '$ORIGIN/lib';
 
 /** What every start of Node gets: the same as bin/es-watcher gives it. */
-const nodeFlags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4'];
+export const nodeFlags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=4', '--v8-pool-size=1'];
 
 /** `library` is the file of libatomic, which is put into lib/ beside the output. */
 export type ExecutableParts = { node: string; library: string; bundle: string; output: string };

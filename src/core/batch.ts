@@ -12,14 +12,22 @@ export type BatchLimits = {
 export class Batcher<Item> {
   readonly #limits: BatchLimits;
   readonly #bytesOf: (item: Item) => number;
+  readonly #countOf: (item: Item) => number;
   readonly #now: () => number;
   #items: Item[] = [];
   #bytes = 0;
+  #count = 0;
   #since = 0;
 
-  constructor(limits: BatchLimits, bytesOf: (item: Item) => number, now: () => number = Date.now) {
+  constructor(
+    limits: BatchLimits,
+    bytesOf: (item: Item) => number,
+    countOf: (item: Item) => number = () => 1,
+    now: () => number = Date.now,
+  ) {
     this.#limits = limits;
     this.#bytesOf = bytesOf;
+    this.#countOf = countOf;
     this.#now = now;
   }
 
@@ -31,10 +39,11 @@ export class Batcher<Item> {
     if (this.#items.length === 0) this.#since = this.#now();
     this.#items.push(item);
     this.#bytes += this.#bytesOf(item);
+    this.#count += this.#countOf(item);
   }
 
   get full(): boolean {
-    return this.#items.length >= this.#limits.itemsMax || this.#bytes >= this.#limits.bytesMax;
+    return this.#count >= this.#limits.itemsMax || this.#bytes >= this.#limits.bytesMax;
   }
 
   /** Ms until the batch is due while others are in flight; 0 when it is due, undefined when there is nothing to send. */
@@ -46,16 +55,20 @@ export class Batcher<Item> {
 
   /** Takes the next batch: at most the limits allow, at least one item if there is any. */
   take(): Item[] {
+    let taking = 0;
     let count = 0;
     let bytes = 0;
-    while (count < this.#items.length && count < this.#limits.itemsMax) {
-      const next = this.#bytesOf(this.#items[count]!);
-      if (count > 0 && bytes + next > this.#limits.bytesMax) break;
-      bytes += next;
-      count++;
+    for (; taking < this.#items.length; taking++) {
+      const item = this.#items[taking]!;
+      const nextCount = count + this.#countOf(item);
+      const nextBytes = bytes + this.#bytesOf(item);
+      if (taking > 0 && (nextCount > this.#limits.itemsMax || nextBytes > this.#limits.bytesMax)) break;
+      count = nextCount;
+      bytes = nextBytes;
     }
-    const taken = count === this.#items.length ? this.#items : this.#items.slice(0, count);
-    this.#items = count === this.#items.length ? [] : this.#items.slice(count);
+    const taken = taking === this.#items.length ? this.#items : this.#items.slice(0, taking);
+    this.#items = taking === this.#items.length ? [] : this.#items.slice(taking);
+    this.#count -= count;
     this.#bytes -= bytes;
     return taken;
   }

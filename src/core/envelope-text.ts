@@ -18,4 +18,5 @@ export function beforeVersion(op: string): string {
 export const beforeSeqNo = asBytes(',"seq_no":');
 export const beforePrimaryTerm = asBytes(',"primary_term":');
 export const beforeTs = asBytes(',"ts":');
+export const beforeRouting = asBytes(',"routing":');
 export const beforeSource = asBytes(',"source":');

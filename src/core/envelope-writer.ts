@@ -1,6 +1,19 @@
+import { ChangeBlock, type ChangeList } from './change-block.ts';
+import {
+  idSpan,
+  numbersEach,
+  primaryTermNumber,
+  routingSpan,
+  seqNoNumber,
+  sourceSpan,
+  spansEach,
+  tsNumber,
+  versionNumber,
+} from './document-spans.ts';
 import {
   asBytes,
   beforePrimaryTerm,
+  beforeRouting,
   beforeSeqNo,
   beforeSource,
   beforeTs,
@@ -8,29 +21,105 @@ import {
   envelopePrefix,
 } from './envelope-text.ts';
 import type { ChangeEvent } from './event.ts';
-import { stringBytesMax, writeBytes, writeInteger, writeString } from './json-write.ts';
+import { copyBytes, stringBytesMax, writeBytes, writeInteger, writeString } from './json-write.ts';
 
 const closingBrace = 0x7d;
 const newline = 0x0a;
 /** More than the keys, the numbers and the operation of an envelope take. */
 const commonBytesMax = 200;
 
-/** Writes the envelopes of one tenant, index and operation as bytes, to the same text as `encodeEnvelope`. */
-export class EnvelopeWriter {
+/** The envelopes of changes of one tenant and index, to the same text as `encodeEnvelope`. */
+export interface EnvelopeWriter {
+  /** What the envelope of the change at this place takes at least, and at most. */
+  bytesMin(place: number): number;
+  bytesMax(place: number): number;
+  /** Writes it and its line end; the offset after them. */
+  write(into: Buffer, at: number, place: number): number;
+  seqNo(place: number): number;
+  /** Its document lies in an object store. */
+  refers(place: number): boolean;
+}
+
+export function envelopeWriter(changes: ChangeList): EnvelopeWriter {
+  return changes instanceof ChangeBlock ? new BlockEnvelopes(changes) : new EventEnvelopes([...changes]);
+}
+
+class BlockEnvelopes implements EnvelopeWriter {
+  readonly #block: ChangeBlock;
+  readonly #prefix: Uint8Array;
+  readonly #operation: Uint8Array;
+
+  constructor(block: ChangeBlock) {
+    const { tenant, index, op } = block.common;
+    this.#block = block;
+    this.#prefix = asBytes(envelopePrefix(tenant, index));
+    this.#operation = asBytes(beforeVersion(op));
+  }
+
+  bytesMin(place: number): number {
+    return this.#prefix.length + this.#length(place, sourceSpan);
+  }
+
+  bytesMax(place: number): number {
+    const texts = this.#length(place, idSpan) + this.#length(place, routingSpan) + this.#length(place, sourceSpan);
+    return this.#prefix.length + commonBytesMax + texts;
+  }
+
+  seqNo(place: number): number {
+    return this.#block.documents.number(this.#block.from + place, seqNoNumber);
+  }
+
+  refers(): boolean {
+    return false;
+  }
+
+  write(into: Buffer, at: number, place: number): number {
+    const { bytes, spans, numbers } = this.#block.documents;
+    const row = this.#block.from + place;
+    const span = row * spansEach;
+    const number = row * numbersEach;
+    let next = writeBytes(into, at, this.#prefix);
+    next = copyBytes(into, next, bytes, spans[span + idSpan]!, spans[span + idSpan + 1]!);
+    next = writeInteger(into, writeBytes(into, next, this.#operation), numbers[number + versionNumber]!);
+    next = writeInteger(into, writeBytes(into, next, beforeSeqNo), numbers[number + seqNoNumber]!);
+    next = writeInteger(into, writeBytes(into, next, beforePrimaryTerm), numbers[number + primaryTermNumber]!);
+    next = writeInteger(into, writeBytes(into, next, beforeTs), numbers[number + tsNumber]!);
+    const routingEnd = spans[span + routingSpan + 1]!;
+    if (routingEnd !== 0) {
+      next = copyBytes(into, writeBytes(into, next, beforeRouting), bytes, spans[span + routingSpan]!, routingEnd);
+    }
+    const sourceEnd = spans[span + sourceSpan + 1]!;
+    if (sourceEnd !== 0) {
+      next = copyBytes(into, writeBytes(into, next, beforeSource), bytes, spans[span + sourceSpan]!, sourceEnd);
+    }
+    into[next++] = closingBrace;
+    into[next++] = newline;
+    return next;
+  }
+
+  #length(place: number, which: number): number {
+    const at = (this.#block.from + place) * spansEach + which;
+    return this.#block.documents.spans[at + 1]! - this.#block.documents.spans[at]!;
+  }
+}
+
+class EventEnvelopes implements EnvelopeWriter {
+  readonly #events: readonly ChangeEvent[];
   readonly #prefix: Uint8Array;
   readonly #operations = new Map<string, Uint8Array>();
 
-  constructor({ tenant, index }: ChangeEvent) {
+  constructor(events: readonly ChangeEvent[]) {
+    const { tenant, index } = events[0]!;
+    this.#events = events;
     this.#prefix = asBytes(envelopePrefix(tenant, index));
   }
 
-  /** What the event's envelope takes at least. */
-  bytesMin({ source }: ChangeEvent): number {
-    return this.#prefix.length + (source?.length ?? 0);
+  bytesMin(place: number): number {
+    return this.#prefix.length + (this.#events[place]!.source?.length ?? 0);
   }
 
-  /** What it takes at most. */
-  bytesMax({ id, routing, extra, sourceRef, source }: ChangeEvent): number {
+  bytesMax(place: number): number {
+    const { id, routing, extra, sourceRef, source } = this.#events[place]!;
     let bytes = this.#prefix.length + stringBytesMax(id) + commonBytesMax + (source?.length ?? 0);
     if (routing !== undefined) bytes += stringBytesMax(routing);
     if (extra !== undefined) bytes += extra.length * 3;
@@ -38,15 +127,23 @@ export class EnvelopeWriter {
     return bytes;
   }
 
-  /** The offset after the envelope and its line end. */
-  write(into: Buffer, at: number, event: ChangeEvent): number {
+  seqNo(place: number): number {
+    return this.#events[place]!.seqNo;
+  }
+
+  refers(place: number): boolean {
+    return this.#events[place]!.sourceRef !== undefined;
+  }
+
+  write(into: Buffer, at: number, place: number): number {
+    const event = this.#events[place]!;
     let next = writeString(into, writeBytes(into, at, this.#prefix), event.id);
     next = writeInteger(into, writeBytes(into, next, this.#operation(event.op)), event.version);
     next = writeInteger(into, writeBytes(into, next, beforeSeqNo), event.seqNo);
     next = writeInteger(into, writeBytes(into, next, beforePrimaryTerm), event.primaryTerm);
     next = writeInteger(into, writeBytes(into, next, beforeTs), event.ts);
     const { routing, extra, sourceRef, source } = event;
-    if (routing !== undefined) next += into.write(`,"routing":${JSON.stringify(routing)}`, next);
+    if (routing !== undefined) next = writeString(into, writeBytes(into, next, beforeRouting), routing);
     if (extra !== undefined) next += into.write(`,${extra}`, next);
     if (sourceRef !== undefined) next += into.write(`,"source_ref":${JSON.stringify(sourceRef)}`, next);
     else if (source !== undefined) {

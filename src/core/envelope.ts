@@ -1,3 +1,4 @@
+import { ChangeBlock, type ChangeList } from './change-block.ts';
 import type { ChangeEvent, DocumentOperation, SourceReference } from './event.ts';
 import { documentOperations } from './event.ts';
 import { EnvelopeForm } from './envelope-form.ts';
@@ -166,21 +167,41 @@ function checked(draft: Draft): ChangeEvent {
   return event;
 }
 
-/** Every envelope of an uncompressed frame, in order. Blank lines are passed over. */
-export function decodeEnvelopes(payload: Uint8Array): ChangeEvent[] {
+/** The first envelope of a frame may be longer than the others. */
+const lengthsDiffer = 1.25;
+
+/** Every change of an uncompressed frame, in order: as blocks where the envelopes are of our own form. Blank lines are passed over. */
+export function readChanges(payload: Uint8Array): ChangeList[] {
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-  const events: ChangeEvent[] = [];
+  const changes: ChangeList[] = [];
   let form: EnvelopeForm | undefined;
+  let before: ChangeEvent | undefined;
+  let blockFrom = 0;
+  const endBlock = (): void => {
+    if (form === undefined || form.documents.length === blockFrom) return;
+    changes.push(new ChangeBlock(form.common, form.documents, blockFrom));
+    blockFrom = form.documents.length;
+  };
   for (let at = skipWhitespace(bytes, 0); at < bytes.length;) {
     let end = bytes.indexOf(newline, at);
     if (end < 0) end = bytes.length;
-    let event = form?.read(bytes, at, end);
-    if (event === undefined) {
-      event = decodeEnvelope(bytes, at, end, events.at(-1));
-      form ??= new EnvelopeForm(event);
+    if (form?.read(at, end) !== true) {
+      const event = decodeEnvelope(bytes, at, end, before);
+      const isFirst = form === undefined;
+      form ??= new EnvelopeForm(event, bytes, Math.ceil(((bytes.length - at) / (end - at)) * lengthsDiffer));
+      if (!isFirst || !form.read(at, end)) {
+        endBlock();
+        changes.push([event]);
+      }
+      before = event;
     }
-    events.push(event);
     at = skipWhitespace(bytes, end);
   }
-  return events;
+  endBlock();
+  return changes;
+}
+
+/** As `readChanges`, each as an event. */
+export function decodeEnvelopes(payload: Uint8Array): ChangeEvent[] {
+  return readChanges(payload).flatMap((changes) => [...changes]);
 }

@@ -1,9 +1,10 @@
 import { promisify } from 'node:util';
 import { constants, zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from 'node:zlib';
 import type { BufferPool } from './buffer-pool.ts';
+import type { ChangeList } from './change-block.ts';
 import type { ChangeEvent } from './event.ts';
 import { decodeEnvelopes } from './envelope.ts';
-import { EnvelopeWriter } from './envelope-writer.ts';
+import { type EnvelopeWriter, envelopeWriter } from './envelope-writer.ts';
 import { GatewayError } from './errors.ts';
 import type { Message } from './strategy.ts';
 
@@ -52,43 +53,37 @@ export type Frame = {
 
 const fromHeap = (bytes: number): Buffer => Buffer.allocUnsafe(bytes);
 
-/** Events of one tenant and index, cut into uncompressed frames, each packed when it is asked for. `memory` gives it its bytes. */
-export function* packFrames(events: readonly ChangeEvent[], limits: FrameLimits, memory = fromHeap): Generator<Frame, void> {
-  const [first] = events;
-  if (first === undefined) return;
-  const writer = new EnvelopeWriter(first);
-  for (let from = 0; from < events.length;) {
-    const frame = packOne(events, from, limits, memory(roomFor(events, from, limits, writer)), writer);
+/** Changes of one tenant and index, cut into uncompressed frames, each packed when it is asked for. `memory` gives it its bytes. */
+export function* packFrames(changes: ChangeList, limits: FrameLimits, memory = fromHeap): Generator<Frame, void> {
+  if (changes.length === 0) return;
+  const writer = envelopeWriter(changes);
+  for (let from = 0; from < changes.length;) {
+    const end = Math.min(changes.length, from + limits.documentsMax);
+    const frame = packOne(writer, from, end, limits.bytesMax, memory(roomFor(writer, from, end, limits.bytesMax)));
     yield frame;
     from += frame.documents;
   }
 }
 
-/** Bytes to write the frame in which begins with event `from`: for every event that may be tried, one that will not fit included. */
-function roomFor(events: readonly ChangeEvent[], from: number, limits: FrameLimits, writer: EnvelopeWriter): number {
-  const end = Math.min(events.length, from + limits.documentsMax);
+/** Bytes to write the frame in which begins with change `from`: for every change that may be tried, one that will not fit included. */
+function roomFor(writer: EnvelopeWriter, from: number, end: number, bytesMax: number): number {
   let room = 0;
   let atLeast = 0;
-  for (let at = from; at < end && atLeast <= limits.bytesMax; at++) {
-    room += writer.bytesMax(events[at]!);
-    atLeast += writer.bytesMin(events[at]!);
+  for (let at = from; at < end && atLeast <= bytesMax; at++) {
+    room += writer.bytesMax(at);
+    atLeast += writer.bytesMin(at);
   }
   return room;
 }
 
-function packOne(
-  events: readonly ChangeEvent[],
-  from: number,
-  limits: FrameLimits,
-  memory: Buffer,
-  writer: EnvelopeWriter,
-): Frame {
-  const end = Math.min(events.length, from + limits.documentsMax);
+function packOne(writer: EnvelopeWriter, from: number, end: number, bytesMax: number, memory: Buffer): Frame {
   let bytes = 0;
+  let refers = false;
   let at = from;
-  for (; at < end && (at === from || bytes < limits.bytesMax); at++) {
-    const next = writer.write(memory, bytes, events[at]!);
-    if (next > limits.bytesMax && at > from) break;
+  for (; at < end && (at === from || bytes < bytesMax); at++) {
+    const next = writer.write(memory, bytes, at);
+    if (next > bytesMax && at > from) break;
+    refers ||= writer.refers(at);
     bytes = next;
   }
   return {
@@ -96,9 +91,9 @@ function packOne(
     encoding: undefined,
     documents: at - from,
     bytes,
-    refers: events.slice(from, at).some(({ sourceRef }) => sourceRef !== undefined),
-    firstSeqNo: events[from]!.seqNo,
-    lastSeqNo: events[at - 1]!.seqNo,
+    refers,
+    firstSeqNo: writer.seqNo(from),
+    lastSeqNo: writer.seqNo(at - 1),
   };
 }
 

@@ -55,3 +55,12 @@ export function writeBytes(into: Buffer, at: number, bytes: Uint8Array): number 
   for (let i = 0; i < bytes.length; i++) into[at + i] = bytes[i]!;
   return at + bytes.length;
 }
+
+/** The bytes of `from` between `start` and `end`: short texts in a loop too. */
+export function copyBytes(into: Buffer, at: number, from: Buffer, start: number, end: number): number {
+  const length = end - start;
+  if (length > loopBytesMax) from.copy(into, at, start, end);
+  else for (let i = 0; i < length; i++) into[at + i] = from[start + i]!;
+  return at + length;
+}
+const loopBytesMax = 40;

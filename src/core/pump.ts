@@ -2,10 +2,10 @@ import { backoffMs, type Chance, pause } from './backoff.ts';
 import { Batcher } from './batch.ts';
 import { describeError, GatewayError, isTransient } from './errors.ts';
 import { type Held, HeldMessages } from './held.ts';
-import type { PumpEvents, PumpLimits, PumpStages } from './pump-stages.ts';
+import type { PumpEvents, PumpLimits, PumpStages, Verdict } from './pump-stages.ts';
 import type { Delivery, Outcome, Refusal } from './strategy.ts';
 
-export type { PumpEvents, PumpLimits, PumpStages } from './pump-stages.ts';
+export type { PumpEvents, PumpLimits, PumpStages, Verdict } from './pump-stages.ts';
 
 /** `attempts` lengthen the pause; `answers` are the tries that reached the other side, and only they are limited. */
 type Piece<Item> = { item: Item; held: Held; attempts: number; answers: number };
@@ -36,7 +36,11 @@ export class Pump<Item> {
     this.#chance = chance;
     this.#concurrency = limits.concurrencyMax;
     this.#held = new HeldMessages((message) => events.onSettled?.(message));
-    this.#batcher = new Batcher(limits.batch, (piece) => stages.bytesOf(piece.item));
+    this.#batcher = new Batcher(
+      limits.batch,
+      (piece) => stages.bytesOf(piece.item),
+      (piece) => this.#countOf(piece),
+    );
   }
 
   get stats(): {
@@ -138,48 +142,59 @@ export class Pump<Item> {
   }
 
   async #deliver(batch: readonly Piece<Item>[]): Promise<void> {
-    const startedAt = performance.now();
-    let outcomes: readonly Outcome[];
+    let verdicts: readonly Verdict<Item>[];
     try {
-      outcomes = await this.#stages.deliver(batch.map((piece) => piece.item));
-      if (outcomes.length !== batch.length) throw new Error(`${outcomes.length} outcomes for ${batch.length} items`);
+      verdicts = await this.#stages.deliver(batch.map((piece) => piece.item));
+      if (verdicts.length !== batch.length) throw new Error(`${verdicts.length} verdicts for ${batch.length} items`);
       this.#unblock();
     } catch (error) {
       this.#block(error);
-      outcomes = batch.map(() => ({ is: 'busy', status: 0, reason: describeError(error) }));
+      verdicts = batch.map(() => ({ is: 'busy', status: 0, reason: describeError(error) }));
     } finally {
       this.#inFlight--;
     }
-    this.#events.onOutcomes?.(outcomes, performance.now() - startedAt);
-    this.#sort(batch, outcomes);
+    this.#sort(batch, verdicts);
     this.#flush();
     this.#held.wake();
   }
 
-  #sort(batch: readonly Piece<Item>[], outcomes: readonly Outcome[]): void {
+  #sort(batch: readonly Piece<Item>[], verdicts: readonly Verdict<Item>[]): void {
     const again: Piece<Item>[] = [];
-    for (const [at, outcome] of outcomes.entries()) {
+    for (const [at, verdict] of verdicts.entries()) {
       const piece = batch[at]!;
-      switch (outcome.is) {
-        case 'stored':
-        case 'stale':
-          this.#done(piece.held);
-          break;
-        case 'refused':
-          this.#track(this.#refuse(piece, outcome.refusal));
-          break;
-        case 'busy':
-          piece.attempts++;
-          if (outcome.status !== 0) piece.answers++;
-          if (this.#limits.attemptsMax > 0 && piece.answers >= this.#limits.attemptsMax) {
-            this.#track(this.#refuse(piece, { status: outcome.status, type: 'retries_exhausted', reason: outcome.reason }));
-          } else {
-            again.push(piece);
-          }
+      if (verdict.is !== 'split') {
+        this.#judge(piece, verdict, again);
+        continue;
       }
+      piece.held.left += verdict.parts.length;
+      for (const { item, outcome } of verdict.parts) this.#judge({ ...piece, item }, outcome, again);
+      this.#done(piece.held);
     }
     if (again.length > 0) this.#track(this.#retry(again));
     this.#adapt(again.length > 0);
+  }
+
+  /** What is to be tried again goes to `again`. */
+  #judge(piece: Piece<Item>, outcome: Outcome, again: Piece<Item>[]): void {
+    switch (outcome.is) {
+      case 'stored':
+      case 'stale':
+        this.#done(piece.held);
+        break;
+      case 'refused':
+        this.#track(this.#refuse(piece, outcome.refusal));
+        break;
+      case 'busy': {
+        piece.attempts++;
+        if (outcome.status !== 0) piece.answers++;
+        const { tries, refusal } = outcome.atLast ?? {
+          tries: this.#limits.attemptsMax,
+          refusal: { status: outcome.status, type: 'retries_exhausted', reason: outcome.reason },
+        };
+        if (tries > 0 && piece.answers >= tries) this.#track(this.#refuse(piece, refusal));
+        else again.push(piece);
+      }
+    }
   }
 
   /** Additive increase, multiplicative decrease: finds the number of batches that the target takes. */
@@ -190,10 +205,11 @@ export class Pump<Item> {
   }
 
   async #retry(pieces: readonly Piece<Item>[]): Promise<void> {
-    this.#retrying += pieces.length;
-    this.#events.onRetry?.(pieces.length);
+    const items = pieces.reduce((sum, piece) => sum + this.#countOf(piece), 0);
+    this.#retrying += items;
+    this.#events.onRetry?.(items);
     await pause(backoffMs(Math.max(...pieces.map((p) => p.attempts)), this.#limits.retry, this.#chance), this.#stopping.signal);
-    this.#retrying -= pieces.length;
+    this.#retrying -= items;
     if (this.#stopping.signal.aborted) {
       for (const held of new Set(pieces.map((p) => p.held))) this.#held.giveBack(held);
       return;
@@ -227,6 +243,10 @@ export class Pump<Item> {
       this.#held.giveBack(held);
       return false;
     }
+  }
+
+  #countOf({ item }: Piece<Item>): number {
+    return this.#stages.countOf?.(item) ?? 1;
   }
 
   #done(held: Held): void {

@@ -1,3 +1,4 @@
+import type { ChangeList } from './change-block.ts';
 import type { ChangeEvent, IndexDrop } from './event.ts';
 
 /** A message as a stream holds it, whatever the stream is. */
@@ -52,17 +53,20 @@ export interface MessageSink {
 /** Why a document was not written: for the dead-letter stream. */
 export type Refusal = { status: number; type: string; reason: string };
 
+/** What a document is refused for if it is still busy after so many answered tries. */
+type LastResort = { tries: number; refusal: Refusal };
+
 /** What became of one document. `busy` is worth trying again, `refused` is not. */
 export type Outcome =
   | { is: 'stored' }
   | { is: 'stale' }
   /** `status` 0: there was no answer at all. */
-  | { is: 'busy'; status: number; reason: string }
+  | { is: 'busy'; status: number; reason: string; atLast?: LastResort }
   | { is: 'refused'; refusal: Refusal };
 
-/** Applies changes to a target. One outcome an event, in order. Throws only what concerns the whole batch and is not transient. */
+/** Applies changes to a target. One outcome a change, in order. Throws only what concerns the whole batch and is not transient. */
 export interface Writer {
-  write(events: readonly ChangeEvent[]): Promise<Outcome[]>;
+  write(changes: readonly ChangeList[]): Promise<Outcome[]>;
   close(): Promise<void>;
 }
 
@@ -78,7 +82,7 @@ export interface Filter {
 /** Part of one consistent step of a change source: changes of one index and operation order, or the end of an index. */
 export type ChangeBatch = {
   /** Ordered by sequence number; all of one index. Empty when `drop` is there. */
-  events: readonly ChangeEvent[];
+  events: ChangeList;
   /** The index is gone, and the target's is to go too. */
   drop?: IndexDrop;
   /** For message ids and logs: where the events come from, stable across restarts. */

@@ -1,3 +1,4 @@
+import { ChangeBlock, type ChangeList } from '../core/change-block.ts';
 import type { ChangeEvent } from '../core/event.ts';
 import type { Outcome, Writer } from '../core/strategy.ts';
 import { BulkEncoder } from './bulk.ts';
@@ -44,54 +45,52 @@ export class BulkWriter implements Writer {
     this.#bytesMax = options.bodyBytesMax ?? bodyBytesMaxDefault;
   }
 
-  async write(events: readonly ChangeEvent[]): Promise<Outcome[]> {
-    return events.some(isUnwritable) ? this.#writeSome(events) : this.#writeAll(events);
+  async write(changes: readonly ChangeList[]): Promise<Outcome[]> {
+    return changes.every(isWritable) ? this.#writeAll(changes) : this.#writeSome(changes.flatMap((list) => [...list]));
   }
 
-  async #writeAll(events: readonly ChangeEvent[]): Promise<Outcome[]> {
+  async #writeAll(changes: readonly ChangeList[]): Promise<Outcome[]> {
     const targets = new Set<string>();
-    for (const { index } of events) targets.add(this.#indexOf(index));
+    let count = 0;
+    for (const list of changes) {
+      count += list.length;
+      if (list instanceof ChangeBlock) targets.add(this.#indexOf(list.common.index));
+      else for (const { index } of list) targets.add(this.#indexOf(index));
+    }
     await this.#options.gcDeletes?.ensure(targets);
-    const outcomes = await this.#writeRange(events, 0, events.length);
+    const outcomes = await this.#writeRange(changes, 0, count);
     // A write may have made its index.
     await this.#options.gcDeletes?.ensure(targets);
     return outcomes;
   }
 
   async #writeSome(events: readonly ChangeEvent[]): Promise<Outcome[]> {
-    const outcomes: Outcome[] = Array.from({ length: events.length });
-    const writable: ChangeEvent[] = [];
-    const places: number[] = [];
-    for (const [place, event] of events.entries()) {
-      if (isUnwritable(event)) outcomes[place] = sourceMissing;
-      else if (places.push(place) > 0) writable.push(event);
-    }
-    if (writable.length === 0) return outcomes;
-    const settled = await this.#writeAll(writable);
-    for (const [i, place] of places.entries()) outcomes[place] = settled[i]!;
-    return outcomes;
+    const writable = events.filter((event) => !isUnwritable(event));
+    const settled = writable.length === 0 ? [] : await this.#writeAll([writable]);
+    let next = 0;
+    return events.map((event) => (isUnwritable(event) ? sourceMissing : settled[next++]!));
   }
 
-  async #writeRange(events: readonly ChangeEvent[], from: number, to: number): Promise<Outcome[]> {
+  async #writeRange(changes: readonly ChangeList[], from: number, to: number): Promise<Outcome[]> {
     const outcomes: Outcome[] = [];
     while (from + outcomes.length < to) {
       const start = from + outcomes.length;
       const encoder = this.#idle.pop() ?? new BulkEncoder();
-      const bulk = encoder.encode(events, start, to, this.#bytesMax, this.#indexOf);
+      const bulk = encoder.encode(changes, start, to, this.#bytesMax, this.#indexOf);
       const answer = await this.#send(bulk.body, bulk.to - start);
       // A request that failed may still be read from its buffer for a moment, so only after a full answer is it used again.
       if (answer.is === 'answered') this.#idle.push(encoder);
       if (answer.is !== 'split' && start === from && bulk.to === to) return answer.outcomes;
       if (answer.is !== 'split') outcomes.push(...answer.outcomes);
-      else outcomes.push(...(await this.#writeHalves(events, start, bulk.to)));
+      else outcomes.push(...(await this.#writeHalves(changes, start, bulk.to)));
     }
     return outcomes;
   }
 
-  async #writeHalves(events: readonly ChangeEvent[], from: number, to: number): Promise<Outcome[]> {
+  async #writeHalves(changes: readonly ChangeList[], from: number, to: number): Promise<Outcome[]> {
     const middle = from + Math.ceil((to - from) / 2);
-    const first = await this.#writeRange(events, from, middle);
-    return [...first, ...(await this.#writeRange(events, middle, to))];
+    const first = await this.#writeRange(changes, from, middle);
+    return [...first, ...(await this.#writeRange(changes, middle, to))];
   }
 
   async #send(body: Buffer, documents: number): Promise<Sent> {
@@ -137,6 +136,12 @@ export class BulkWriter implements Writer {
     this.#idle.length = 0;
     return Promise.resolve();
   }
+}
+
+function isWritable(list: ChangeList): boolean {
+  if (list instanceof ChangeBlock) return true;
+  for (const event of list) if (isUnwritable(event)) return false;
+  return true;
 }
 
 function isUnwritable(event: ChangeEvent): boolean {

@@ -1,4 +1,7 @@
-import type { ChangeEvent } from '../core/event.ts';
+import { ChangeBlock, type ChangeList } from '../core/change-block.ts';
+import { idSpan, numbersEach, routingSpan, sourceSpan, spansEach, versionNumber } from '../core/document-spans.ts';
+import type { ChangeEvent, DocumentOperation } from '../core/event.ts';
+import { copyBytes, writeBytes, writeInteger } from '../core/json-write.ts';
 
 const lineFeed = 0x0a;
 const firstBufferBytes = 256 * 1024;
@@ -6,12 +9,14 @@ const firstBufferBytes = 256 * 1024;
 export type EncodedBulk = {
   /** Valid until the encoder is used again. */
   body: Buffer;
-  /** The first event that is not in it. */
+  /** The first change that is not in it. */
   to: number;
 };
 
+type IndexOf = (index: string) => string;
+
 /**
- * Writes `_bulk` bodies into one buffer that grows and is used again. Every action carries the event's version as an external one, so
+ * Writes `_bulk` bodies into one buffer that grows and is used again. Every action carries the change's version as an external one, so
  * that an older change never overwrites a newer one (DESIGN: versions make redelivery harmless). Documents are copied as they are.
  */
 export class BulkEncoder {
@@ -19,34 +24,65 @@ export class BulkEncoder {
   #length = 0;
   readonly #indexNames = new Map<string, string>();
 
-  /** Takes events from `from` up to `to` while the body stays within `bytesMax`, and one in any case. Each has a document or is a delete. */
-  encode(
-    events: readonly ChangeEvent[],
-    from: number,
-    to: number,
-    bytesMax: number,
-    indexOf: (index: string) => string,
-  ): EncodedBulk {
+  /**
+   * Takes changes, counted through all lists, from `from` up to `to` while the body stays within `bytesMax`, and one in any case. Each has a
+   * document or is a delete.
+   */
+  encode(lists: readonly ChangeList[], from: number, to: number, bytesMax: number, indexOf: IndexOf): EncodedBulk {
     this.#length = 0;
     let next = from;
-    while (next < to) {
-      const before = this.#length;
-      this.#append(events[next]!, indexOf);
-      if (this.#length > bytesMax && next > from) {
+    let first = 0;
+    for (const list of lists) {
+      const end = Math.min(first + list.length, to);
+      const append = next < end ? this.#appender(list, indexOf) : undefined;
+      for (; next < end; next++) {
+        const before = this.#length;
+        append?.(next - first);
+        if (this.#length <= bytesMax || next === from) continue;
         this.#length = before;
-        break;
+        return { body: this.#buffer.subarray(0, before), to: next };
       }
-      next++;
+      first += list.length;
     }
     return { body: this.#buffer.subarray(0, this.#length), to: next };
   }
 
-  #append(event: ChangeEvent, indexOf: (index: string) => string): void {
+  /** Appends the change at a place of the list. */
+  #appender(list: ChangeList, indexOf: IndexOf): (place: number) => void {
+    if (!(list instanceof ChangeBlock)) return (place) => this.#appendEvent(list.at(place)!, indexOf);
+    const head = Buffer.from(actionHead(list.common.op, this.#indexName(indexOf(list.common.index))));
+    return (place) => this.#appendRow(list, list.from + place, head);
+  }
+
+  #appendRow({ documents }: ChangeBlock, row: number, head: Uint8Array): void {
+    const { bytes, spans, numbers } = documents;
+    const span = row * spansEach;
+    const idStart = spans[span + idSpan]!;
+    const idEnd = spans[span + idSpan + 1]!;
+    const routingStart = spans[span + routingSpan]!;
+    const routingEnd = spans[span + routingSpan + 1]!;
+    const sourceStart = spans[span + sourceSpan]!;
+    const sourceEnd = spans[span + sourceSpan + 1]!;
+    this.#reserve(head.length + (idEnd - idStart) + (routingEnd - routingStart) + (sourceEnd - sourceStart) + actionBytesMax);
+    const buffer = this.#buffer;
+    let at = copyBytes(buffer, writeBytes(buffer, this.#length, head), bytes, idStart, idEnd);
+    at = writeInteger(buffer, writeBytes(buffer, at, beforeVersion), numbers[row * numbersEach + versionNumber]!);
+    at = writeBytes(buffer, at, versionType);
+    if (routingEnd !== 0) at = copyBytes(buffer, writeBytes(buffer, at, beforeRouting), bytes, routingStart, routingEnd);
+    at = writeBytes(buffer, at, actionEnd);
+    if (sourceEnd !== 0) {
+      // On one line: a block is made of lines.
+      at = copyBytes(buffer, at, bytes, sourceStart, sourceEnd);
+      buffer[at++] = lineFeed;
+    }
+    this.#length = at;
+  }
+
+  #appendEvent(event: ChangeEvent, indexOf: IndexOf): void {
     const { source } = event;
     const removes = event.op === 'delete';
     const routing = event.routing === undefined ? '' : `,"routing":${JSON.stringify(event.routing)}`;
-    const index = this.#indexName(indexOf(event.index));
-    const action = `{"${removes ? 'delete' : 'index'}":{"_index":${index},"_id":${JSON.stringify(event.id)}`;
+    const action = `${actionHead(event.op, this.#indexName(indexOf(event.index)))}${JSON.stringify(event.id)}`;
     const line = `${action},"version":${event.version},"version_type":"external"${routing}}}\n`;
     this.#reserve(line.length * 3 + (source?.length ?? 0) + 1);
     this.#length += this.#buffer.write(line, this.#length);
@@ -81,3 +117,14 @@ export class BulkEncoder {
   }
 }
 const indexNamesMax = 10_000;
+
+/** `index` is JSON. */
+function actionHead(op: DocumentOperation, index: string): string {
+  return `{"${op === 'delete' ? 'delete' : 'index'}":{"_index":${index},"_id":`;
+}
+const beforeVersion = Buffer.from(',"version":');
+const versionType = Buffer.from(',"version_type":"external"');
+const beforeRouting = Buffer.from(',"routing":');
+const actionEnd = Buffer.from('}}\n');
+/** More than the fixed texts and the version take. */
+const actionBytesMax = 128;

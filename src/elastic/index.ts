@@ -3,7 +3,7 @@ export { connectCluster } from './connect.ts';
 export { createClient, type ElasticClient, type ElasticRequest } from './client.ts';
 export { indexPath } from './path.ts';
 export { identify, type Server } from './server.ts';
-export { scanSearchAnswer, type Hit } from './spans.ts';
+export { type Hit, hitsOf, scanSearchAnswer } from './spans.ts';
 export {
   findIds,
   histogram,

@@ -57,6 +57,13 @@ function countItems(body: Buffer): number {
   return (opened - 1) / 2;
 }
 
+/**
+ * Two bulk requests have met a new field at once and would map it in different ways: the second one loses, and finds the field mapped when it
+ * tries again. A document that contradicts itself is told the same each time.
+ */
+const mappingRace = /cannot be changed from type|can't merge a non.?object mapping/;
+const mappingTries = 3;
+
 const stored: Outcome = { is: 'stored' };
 const stale: Outcome = { is: 'stale' };
 
@@ -71,7 +78,10 @@ function outcomeOf(isDelete: boolean, item: Item | undefined): Outcome {
   if (status === 409 && type === 'version_conflict_engine_exception') return stale;
   const reason = reasonText(error);
   if (status === 429 || status >= 500 || passing.has(type)) return { is: 'busy', status, reason: `${type}: ${reason}` };
-  return { is: 'refused', refusal: { status, type, reason } };
+  const refusal = { status, type, reason };
+  if (mappingRace.test(reason))
+    return { is: 'busy', status, reason: `${type}: ${reason}`, atLast: { tries: mappingTries, refusal } };
+  return { is: 'refused', refusal };
 }
 
 function reasonText({ reason = '', caused_by: cause }: ItemError): string {

@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici';
 import type { BufferPool } from '../core/buffer-pool.ts';
+import { SpentMemory } from '../core/free-memory.ts';
 import { ElasticError } from './errors.ts';
 
 /** What a body of unknown length is read into at first. */
@@ -34,7 +35,11 @@ export async function readBody(
 
 async function readInto(body: Buffer, response: Dispatcher.ResponseData): Promise<Buffer> {
   let at = 0;
-  for await (const part of response.body as AsyncIterable<Buffer>) at += part.copy(body, at);
+  const spent = new SpentMemory();
+  for await (const part of response.body as AsyncIterable<Buffer>) {
+    at += part.copy(body, at);
+    spent.by(part);
+  }
   // A HEAD request announces what a GET would bring.
   return at === body.length ? body : body.subarray(0, at);
 }
@@ -45,6 +50,7 @@ async function readPooled(pool: BufferPool, response: Dispatcher.ResponseData, b
   // All of it, not only what was asked for: what is there need not grow.
   body = Buffer.from(body.buffer);
   let at = 0;
+  const spent = new SpentMemory();
   for await (const part of response.body as AsyncIterable<Buffer>) {
     const needed = at + part.length;
     if (needed > bytesMax) throw tooLarge(needed, bytesMax, path);
@@ -55,6 +61,7 @@ async function readPooled(pool: BufferPool, response: Dispatcher.ResponseData, b
       body = larger;
     }
     at += part.copy(body, at);
+    spent.by(part);
   }
   return body.subarray(0, at);
 }

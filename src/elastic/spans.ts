@@ -1,4 +1,15 @@
 import {
+  DocumentSpans,
+  idSpan,
+  numbersEach,
+  primaryTermNumber,
+  routingSpan,
+  seqNoNumber,
+  sourceSpan,
+  spansEach,
+  versionNumber,
+} from '../core/document-spans.ts';
+import {
   integerBetween,
   scanArray,
   scanObject,
@@ -7,28 +18,42 @@ import {
   skipWhitespace,
   spells,
   startOfValue,
-  stringBetween,
 } from '../core/json-bytes.ts';
 import { answerInvalid } from './errors.ts';
 
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
+/** What the server says of a document beside it takes that at least, with the default settings of a search by sequence number. */
+const hitBytesMin = 100;
 
-/** One document of a search answer. A number the server left out is -1. */
+/** `failures` is the server's JSON, empty without any. */
+export type ShardsFact = { total: number; successful: number; skipped: number; failed: number; failures: string };
+
+/** The documents as the server stores them, each on one line; a number that the server left out is −1. */
+export type SearchAnswer = { took: number; timedOut: boolean; shards: ShardsFact; hits: DocumentSpans };
+
+/** One document of a search answer. */
 export type Hit = {
   id: string;
   routing: string | undefined;
   version: number;
   seqNo: number;
   primaryTerm: number;
-  /** The document as the server stores it, on one line: a view of the answer, which it keeps alive. Absent where none is stored. */
+  /** A view of the answer. Absent where none is stored. */
   source: Buffer | undefined;
 };
 
-/** `failures` is the server's JSON, empty without any. */
-export type ShardsFact = { total: number; successful: number; skipped: number; failed: number; failures: string };
-
-export type SearchAnswer = { took: number; timedOut: boolean; shards: ShardsFact; hits: Hit[] };
+/** The documents of an answer as objects, for whoever has time for that. */
+export function hitsOf({ hits }: Pick<SearchAnswer, 'hits'>): Hit[] {
+  return Array.from({ length: hits.length }, (_, row) => ({
+    id: hits.id(row),
+    routing: hits.routing(row),
+    version: hits.number(row, versionNumber),
+    seqNo: hits.number(row, seqNoNumber),
+    primaryTerm: hits.number(row, primaryTermNumber),
+    source: hits.source(row),
+  }));
+}
 
 type Reading = {
   body: Buffer;
@@ -42,11 +67,12 @@ type Reading = {
 /**
  * Slices the documents out of a `_search` answer without parsing them, so that they stay as they are: numbers beyond 2^53, `1.0`, order
  * and repetition of keys. Keys may stand in any order and unknown ones are passed over. Line ends inside a document, which JSON allows as
- * white space only, become spaces in place. Throws ES_ANSWER_INVALID (transient) for an answer that is cut off or not one.
+ * white space only, become spaces in place. `documentsMax` is what was asked for. Throws ES_ANSWER_INVALID (transient) for an answer that is cut off or not one.
  */
-export function scanSearchAnswer(body: Buffer): SearchAnswer {
+export function scanSearchAnswer(body: Buffer, documentsMax = Infinity): SearchAnswer {
   const shards: ShardsFact = { total: 0, successful: 0, skipped: 0, failed: 0, failures: '' };
-  const answer: SearchAnswer = { took: 0, timedOut: false, shards, hits: [] };
+  const hits = new DocumentSpans(body, Math.min(documentsMax, Math.ceil(body.length / hitBytesMin)));
+  const answer: SearchAnswer = { took: 0, timedOut: false, shards, hits };
   const hasLineEnds = body.includes(lineFeed) || body.includes(carriageReturn);
   const reading: Reading = { body, answer, layout: [], hasLineEnds, sawShards: false, sawHits: false };
   try {
@@ -108,7 +134,9 @@ type Member = { written: readonly number[]; name: string };
 function takeHit(_bytes: Uint8Array, start: number, reading: Reading): number {
   const { body, layout } = reading;
   if (body[start] !== 0x7b) throw new SyntaxError(`a hit is not an object, at byte ${start}`);
-  const hit: Hit = { id: '', routing: undefined, version: -1, seqNo: -1, primaryTerm: -1, source: undefined };
+  const { hits } = reading.answer;
+  const row = hits.add();
+  hits.numbers.fill(-1, row * numbersEach, (row + 1) * numbersEach);
   let at = skipWhitespace(body, start + 1);
   for (let place = 0; body[at] !== 0x7d; place++) {
     let member = layout[place];
@@ -118,12 +146,11 @@ function takeHit(_bytes: Uint8Array, start: number, reading: Reading): number {
     }
     const value = skipWhitespace(body, at + member.written.length);
     const end = skipValue(body, value);
-    if (member.name !== '') take(reading, hit, member.name, value, end);
+    if (member.name !== '') take(reading, row, member.name, value, end);
     at = skipWhitespace(body, end);
     if (body[at] === 0x2c) at = skipWhitespace(body, at + 1);
     else if (body[at] !== 0x7d) throw new SyntaxError(`a hit is broken off, at byte ${at}`);
   }
-  reading.answer.hits.push(hit);
   return at + 1;
 }
 const membersRemembered = 16;
@@ -142,35 +169,45 @@ function readMember(body: Buffer, at: number): Member {
   return { written: [...body.subarray(at, startOfValue(body, keyEnd))], name };
 }
 
-function take(reading: Reading, hit: Hit, name: string, value: number, end: number): void {
-  const body = reading.body;
+function take(reading: Reading, row: number, name: string, value: number, end: number): void {
+  const { body, answer } = reading;
+  const { spans, numbers } = answer.hits;
+  const span = row * spansEach;
+  const number = row * numbersEach;
   switch (name) {
     case '_id':
-      hit.id = stringBetween(body, value, end);
+      requireText(body, value);
+      spans[span + idSpan] = value;
+      spans[span + idSpan + 1] = end;
       break;
     case '_version':
-      hit.version = integerBetween(body, value, end);
+      numbers[number + versionNumber] = integerBetween(body, value, end);
       break;
     case '_seq_no':
-      hit.seqNo = integerBetween(body, value, end);
+      numbers[number + seqNoNumber] = integerBetween(body, value, end);
       break;
     case '_primary_term':
-      hit.primaryTerm = integerBetween(body, value, end);
+      numbers[number + primaryTermNumber] = integerBetween(body, value, end);
       break;
     case '_routing':
-      hit.routing = stringBetween(body, value, end);
+      requireText(body, value);
+      spans[span + routingSpan] = value;
+      spans[span + routingSpan + 1] = end;
       break;
     case '_source':
-      hit.source = body.subarray(value, end);
-      if (reading.hasLineEnds) putOnOneLine(hit.source);
+      spans[span + sourceSpan] = value;
+      spans[span + sourceSpan + 1] = end;
+      if (reading.hasLineEnds) putOnOneLine(body, value, end);
       break;
     default:
   }
 }
 
 /** JSON allows a raw line end between tokens only, where a space is as good. */
-function putOnOneLine(source: Buffer): void {
-  for (const lineEnd of [lineFeed, carriageReturn]) {
-    for (let at = source.indexOf(lineEnd); at >= 0; at = source.indexOf(lineEnd, at + 1)) source[at] = 0x20;
-  }
+function putOnOneLine(body: Buffer, start: number, end: number): void {
+  for (let at = start; at < end; at++) if (body[at] === lineFeed || body[at] === carriageReturn) body[at] = 0x20;
+}
+
+function requireText(body: Buffer, value: number): void {
+  if (body[value] !== 0x22) throw new SyntaxError(`a text is expected at byte ${value}`);
 }

@@ -18,8 +18,9 @@ export async function rehearse(): Promise<void> {
   await import('./sync.ts');
   const { Registry } = await import('@prometheus-io/client');
   await new Registry().metrics();
+  const { withoutSchemas } = await import('../service/admin.ts');
   const { fastify } = await import('fastify');
-  const app = fastify({ logger: false, forceCloseConnections: true });
+  const app = fastify({ logger: false, forceCloseConnections: true, schemaController: withoutSchemas });
   app.get('/health', async (_request, reply) => reply.code(200).send({ status: 'ok' }));
   await app.ready();
 }

@@ -1,4 +1,5 @@
-import type { ChangeEvent, IndexDrop } from '../core/event.ts';
+import type { ChangeList } from '../core/change-block.ts';
+import type { IndexDrop } from '../core/event.ts';
 import type { ChangeBatch } from '../core/strategy.ts';
 
 /** Hands batches from the followers to whoever iterates, and the verdict back. Bounded by the page slots of the followers. */
@@ -8,7 +9,7 @@ export class BatchChannel implements AsyncIterable<ChangeBatch> {
   #closed: Error | undefined;
 
   /** Resolves with the stream sequence once the batch is stored. */
-  emit(batch: { events: readonly ChangeEvent[]; origin: string; drop?: IndexDrop }): Promise<number> {
+  emit(batch: { events: ChangeList; origin: string; drop?: IndexDrop }): Promise<number> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
     return new Promise((stored, failed) => {
       this.#waiting.push({ ...batch, stored, failed });

@@ -1,34 +1,51 @@
+import { ChangeBlock } from '../core/change-block.ts';
+import {
+  type DocumentSpans,
+  numbersEach,
+  primaryTermNumber,
+  seqNoNumber,
+  sourceSpan,
+  spansEach,
+  tsNumber,
+  versionNumber,
+} from '../core/document-spans.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { ChangeEvent } from '../core/event.ts';
 import { writeVersion } from '../core/version.ts';
-import type { Hit } from '../elastic/index.ts';
 import type { Deletion, Incarnation } from './checkpoint.ts';
 
 /** Where and when the events of one reading come from. */
 export type Reading = { tenant: string; now: () => number };
 
-/** The events of documents read, in their order. Throws INDEX_WITHOUT_SOURCE. */
-export function writeEventsOf(reading: Reading, incarnation: Incarnation, hits: readonly Hit[]): ChangeEvent[] {
+/** The changes that documents read amount to, in their order: first versions, then later ones. Throws INDEX_WITHOUT_SOURCE. */
+export function writeBlocksOf(reading: Reading, incarnation: Incarnation, hits: DocumentSpans): ChangeBlock[] {
   const ts = reading.now();
-  return hits.map((hit) => {
-    if (hit.source === undefined) {
-      throw new GatewayError('INDEX_WITHOUT_SOURCE', `a document of the index ${incarnation.name} has no _source`, {
-        hint: `exclude it with --index-patterns (INDEX_PATTERNS) "-${incarnation.name}"`,
-      });
-    }
-    const event: ChangeEvent = {
-      tenant: reading.tenant,
-      index: incarnation.name,
-      id: hit.id,
-      op: hit.version === 1 ? 'index' : 'update',
-      version: writeVersion(incarnation.epoch, hit.seqNo),
-      seqNo: hit.seqNo,
-      primaryTerm: hit.primaryTerm,
-      ts,
-      source: hit.source,
-    };
-    if (hit.routing !== undefined) event.routing = hit.routing;
-    return event;
+  const numbers = new Float64Array(hits.length * numbersEach);
+  const updates: number[] = [];
+  for (let row = 0; row < hits.length; row++) {
+    if (hits.spans[row * spansEach + sourceSpan + 1] === 0) throw withoutSource(incarnation.name);
+    const at = row * numbersEach;
+    const seqNo = hits.numbers[at + seqNoNumber]!;
+    if (hits.numbers[at + versionNumber] !== 1) updates.push(row);
+    numbers[at + versionNumber] = writeVersion(incarnation.epoch, seqNo);
+    numbers[at + seqNoNumber] = seqNo;
+    numbers[at + primaryTermNumber] = hits.numbers[at + primaryTermNumber]!;
+    numbers[at + tsNumber] = ts;
+  }
+  const { tenant } = reading;
+  const index = incarnation.name;
+  const documents = hits.withNumbers(numbers);
+  if (updates.length === 0) return [new ChangeBlock({ tenant, index, op: 'index' }, documents)];
+  const updated = new ChangeBlock({ tenant, index, op: 'update' }, documents.select(updates));
+  if (updates.length === hits.length) return [updated];
+  const later = new Set(updates);
+  const first = Array.from({ length: hits.length }, (_, row) => row).filter((row) => !later.has(row));
+  return [new ChangeBlock({ tenant, index, op: 'index' }, documents.select(first)), updated];
+}
+
+function withoutSource(index: string): GatewayError {
+  return new GatewayError('INDEX_WITHOUT_SOURCE', `a document of the index ${index} has no _source`, {
+    hint: `exclude it with --index-patterns (INDEX_PATTERNS) "-${index}"`,
   });
 }
 

@@ -36,6 +36,8 @@ type Follower = {
 
 const retryFirstMs = 200;
 const retryMaxMs = 30_000;
+/** Of a search that is made for its own sake; whether there is such a document does not matter. */
+const touchedId = '_';
 
 /** One incarnation of an index, shard by shard. */
 export class FollowedIndex {
@@ -142,10 +144,10 @@ export class FollowedIndex {
     return entry;
   }
 
-  /** A search that finds nothing: it keeps the shard refreshing. Its failure is nobody's: the next look tells more. */
+  /** A search that finds one document at most: it keeps the shard refreshing. Its failure is nobody's: the next look tells more. */
   #touch(shard: number, node: string): void {
     const copy = { index: this.incarnation.name, shard, node };
-    findIds(this.#context.reader, copy, [''], this.#context.signal).catch(() => {});
+    findIds(this.#context.reader, copy, [touchedId], this.#context.signal).catch(() => {});
   }
 
   async #follow(entry: Follower, upTo: number, node: string, poll: number): Promise<void> {

@@ -1,8 +1,9 @@
+import { type DocumentSpans, seqNoNumber } from '../core/document-spans.ts';
 import type { ChangeEvent } from '../core/event.ts';
 import { deleteVersion, epochAbove, writeVersion } from '../core/version.ts';
-import { findIds, type Hit, searchPage } from '../elastic/index.ts';
+import { findIds, searchPage } from '../elastic/index.ts';
 import type { Deletion, Incarnation } from './checkpoint.ts';
-import { writeEventsOf } from './events.ts';
+import { writeBlocksOf } from './events.ts';
 import type { FollowContext } from './shard.ts';
 
 /** A shard as last seen: its key in the checkpoint, and the node of its primary. */
@@ -32,16 +33,17 @@ export class Moves {
   }
 
   /** To be called before events are made of documents: raises the epoch where one of them would lie below a delete of its id. */
-  admit(hits: readonly Hit[]): void {
+  admit(hits: DocumentSpans): void {
     const { checkpoint } = this.#context;
     if (!this.#incarnation.routed) {
-      if (hits.every((hit) => hit.routing === undefined)) return;
+      if (!hits.routed) return;
       checkpoint.transaction(true, () => checkpoint.setRouted(this.#incarnation));
     }
     if (!this.#anyDeparted) return;
-    for (const hit of hits) {
-      const deleted = Math.max(this.#departing.get(hit.id) ?? -1, checkpoint.departedVersion(this.#incarnation, hit.id));
-      if (deleted >= writeVersion(this.#incarnation.epoch, hit.seqNo)) this.#raiseAbove(deleted);
+    for (let row = 0; row < hits.length; row++) {
+      const id = hits.id(row);
+      const deleted = Math.max(this.#departing.get(id) ?? -1, checkpoint.departedVersion(this.#incarnation, id));
+      if (deleted >= writeVersion(this.#incarnation.epoch, hits.number(row, seqNoNumber))) this.#raiseAbove(deleted);
     }
   }
 
@@ -71,7 +73,7 @@ export class Moves {
         if (checkpoint.rows.get(key, [seqNo])[0]?.id !== id) continue;
         // None when it has changed meanwhile: its shard will come upon it.
         const { hits } = await searchPage(reader, copy, { after: seqNo - 1, upTo: seqNo, size: 1, signal });
-        standing.push(...writeEventsOf(this.#context, incarnation, hits));
+        for (const block of writeBlocksOf(this.#context, incarnation, hits)) standing.push(...block);
       }
     }
     return standing;

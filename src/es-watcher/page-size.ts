@@ -1,6 +1,4 @@
 const startDocuments = 500;
-/** What a search answer says of a document beside its source. */
-const hitOverheadBytes = 150;
 const growthMax = 4;
 /** How much larger than wanted an answer may be before it is broken off: documents differ in size. */
 const answerSlack = 4;
@@ -25,12 +23,11 @@ export class PageSize {
     return this.#bytesWanted * answerSlack;
   }
 
-  learn(hits: readonly { source: Uint8Array | undefined }[]): void {
-    const documents = hits.length;
+  /** An answer of so many bytes held so many documents. */
+  learn(documents: number, bytes: number): void {
     // A few documents say little about the next thousand.
-    if (documents < this.#documents / 2) return;
-    const bytes = hits.reduce((sum, hit) => sum + (hit.source?.length ?? 0), documents * hitOverheadBytes);
-    const fitting = Math.floor((this.#bytesWanted * documents) / Math.max(1, bytes));
+    if (documents === 0 || documents < this.#documents / 2) return;
+    const fitting = Math.floor((this.#bytesWanted * documents) / bytes);
     this.#documents = Math.max(1, Math.min(this.#documentsMax, fitting, this.#documents * growthMax));
   }
 

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { BufferPool } from '../core/buffer-pool.ts';
 import { encodeDrop } from '../core/drop.ts';
+import { ChangeBlock, type ChangeList } from '../core/change-block.ts';
 import type { ChangeEvent, DocumentOperation, IndexDrop } from '../core/event.ts';
 import { type Frame, frameHeaders, type FrameLimits, packFrames, sealPooled } from '../core/frame.ts';
 import { Slots } from '../core/slots.ts';
@@ -53,7 +54,8 @@ export class Publisher {
     if (batch.drop !== undefined) return this.#publishDrop(batch.drop, batch.origin);
     const sent: Promise<number>[] = [];
     for (const events of byOperation(batch.events)) {
-      const frames = this.#pack(events.events);
+      const frames = this.#pack(events);
+      let at = 0;
       for (;;) {
         await this.#parts.sink.room();
         // A frame is packed when it can be compressed, not before.
@@ -63,7 +65,7 @@ export class Publisher {
           release();
           break;
         }
-        const framed = events.events.slice(events.at, (events.at += packed.documents));
+        const framed = events.slice(at, (at += packed.documents));
         const sealed = this.#seal(packed).finally(release);
         const work = sealed.then((frame) => this.#publishFrame(frame, framed, batch.origin));
         work.catch(() => {});
@@ -73,7 +75,7 @@ export class Publisher {
     return Math.max(0, ...(await Promise.all(sent)));
   }
 
-  #pack(events: readonly ChangeEvent[]): Generator<Frame, void> {
+  #pack(events: ChangeList): Generator<Frame, void> {
     return packFrames(events, this.#parts.limits, (bytes) => this.#memory.take(bytes));
   }
 
@@ -82,11 +84,11 @@ export class Publisher {
     return sealPooled(packed, this.#parts.limits, this.#memory);
   }
 
-  async #publishFrame(frame: Frame, events: readonly ChangeEvent[], origin: string): Promise<number> {
+  async #publishFrame(frame: Frame, events: ChangeList, origin: string): Promise<number> {
     if (frame.payload.length + headerRoomBytes > this.#parts.maxPayload) return this.#publishInParts(events, origin);
-    const first = events[0]!;
+    const first = events.at(0)!;
     const startedAt = this.#parts.now();
-    const stored = await this.#send(first, frame, messageId(origin, frame, events));
+    const stored = await this.#send(first, frame, messageId(origin, frame, first.op, events));
     this.#events.onFrame?.({
       index: first.index,
       operation: first.op,
@@ -108,7 +110,7 @@ export class Publisher {
   }
 
   /** A frame too large for a message: halves, and in the end a single document by way of the object store (D3). */
-  async #publishInParts(events: readonly ChangeEvent[], origin: string): Promise<number> {
+  async #publishInParts(events: ChangeList, origin: string): Promise<number> {
     if (events.length > 1) {
       const half = Math.ceil(events.length / 2);
       const sequences = await Promise.all(
@@ -118,7 +120,7 @@ export class Publisher {
       );
       return Math.max(...sequences);
     }
-    const { source, ...event } = events[0]!;
+    const { source, ...event } = events.at(0)!;
     const documents = await this.#parts.documents();
     const reference = await documents.put(`${origin}.${event.seqNo}`, source!);
     this.#events.onLargeDocument?.(event.index, source!.length);
@@ -129,7 +131,7 @@ export class Publisher {
     return sequence;
   }
 
-  async #sealAndPublish(packed: Frame, events: readonly ChangeEvent[], origin: string): Promise<number> {
+  async #sealAndPublish(packed: Frame, events: ChangeList, origin: string): Promise<number> {
     return this.#publishFrame(await this.#sealing.run(() => this.#seal(packed)), events, origin);
   }
 
@@ -148,8 +150,7 @@ export class Publisher {
  * What stands at a sequence number never changes, and a later reading can only find fewer documents in a range, so range and count name the
  * contents. Not so with deletes, which are found again at the same checkpoint: there the ids decide, or a new one would pass for a repeat.
  */
-function messageId(origin: string, frame: Frame, events: readonly ChangeEvent[]): string {
-  const { op } = events[0]!;
+function messageId(origin: string, frame: Frame, op: DocumentOperation, events: ChangeList): string {
   const id = `${origin}.${op}.${frame.firstSeqNo}-${frame.lastSeqNo}.${frame.documents}`;
   if (op !== 'delete') return id;
   let crc = 0;
@@ -157,13 +158,7 @@ function messageId(origin: string, frame: Frame, events: readonly ChangeEvent[])
   return `${id}.${crc.toString(16)}`;
 }
 
-/** Events by operation, each in its order: a subject has one operation. */
-function byOperation(events: readonly ChangeEvent[]): { events: ChangeEvent[]; at: number }[] {
-  const groups = new Map<DocumentOperation, { events: ChangeEvent[]; at: number }>();
-  for (const event of events) {
-    const group = groups.get(event.op);
-    if (group === undefined) groups.set(event.op, { events: [event], at: 0 });
-    else group.events.push(event);
-  }
-  return [...groups.values()];
+/** Changes by operation, each in its order: a subject has one operation. */
+function byOperation(changes: ChangeList): ChangeList[] {
+  return changes instanceof ChangeBlock ? [changes] : [...Map.groupBy(changes, ({ op }) => op).values()];
 }

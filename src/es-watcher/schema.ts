@@ -33,7 +33,8 @@ CREATE TABLE history (shard_key INTEGER NOT NULL, stream_seq INTEGER NOT NULL, c
 PRAGMA user_version = ${schemaVersion};
 `;
 
-const cacheBytes = 16 * 1024 * 1024;
+/** The list is appended to in order, and what is looked up is in the system's own cache. */
+const cacheBytes = 4 * 1024 * 1024;
 
 /** Opens or creates the database in the directory `path`, held for this process alone. Throws CHECKPOINT_* with what to do. */
 export function openDatabase(path: string): DatabaseSync {

@@ -1,12 +1,13 @@
 import { crc32 } from 'node:zlib';
 import type { BufferPool } from '../core/buffer-pool.ts';
-import type { ChangeEvent } from '../core/event.ts';
+import type { ChangeList } from '../core/change-block.ts';
+import { type DocumentSpans, numbersEach, seqNoNumber, versionNumber } from '../core/document-spans.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { Slots } from '../core/slots.ts';
 import { deleteVersion } from '../core/version.ts';
-import { findIds, type Hit, type Reader, searchPage, type ShardCopyAddress, shardStats } from '../elastic/index.ts';
+import { findIds, type Reader, searchPage, type ShardCopyAddress, shardStats } from '../elastic/index.ts';
 import type { Checkpoint, Deletion, Incarnation, ShardState } from './checkpoint.ts';
-import { deleteEventsOf, writeEventsOf } from './events.ts';
+import { deleteEventsOf, writeBlocksOf } from './events.ts';
 import { findDifferences } from './missing.ts';
 import type { Moves } from './moves.ts';
 import { PageSize } from './page-size.ts';
@@ -17,7 +18,7 @@ export type FollowContext = {
   checkpoint: Checkpoint;
   tenant: string;
   /** Publishes; resolves with the highest stream sequence once the stream holds all of it (invariant 2). */
-  emit: (events: readonly ChangeEvent[], origin: string) => Promise<number>;
+  emit: (events: ChangeList, origin: string) => Promise<number>;
   /** Pages in memory, of all shards together (invariant 8), and that memory. */
   pages: Slots;
   memory: BufferPool;
@@ -32,8 +33,8 @@ export type FollowContext = {
   onUnknown?(index: string, shard: number, documents: number): void;
 };
 
-/** The documents of `hits` are views of `body`. */
-type Page = { hits: Hit[]; body: Buffer; upTo: number; release: () => void };
+/** The documents of `hits` stand in `body`. */
+type Page = { hits: DocumentSpans; body: Buffer; upTo: number; release: () => void };
 
 const deletesAtOnce = 10_000;
 /** Rows that updates have left behind are looked for when there are this many, and a quarter of all. */
@@ -124,9 +125,8 @@ export class ShardFollower {
             signal: this.#context.signal,
           });
           const { hits, body } = answer;
-          this.#size.learn(hits);
-          const last = hits.at(-1);
-          return { hits, body, upTo: hits.length < size || last === undefined ? upTo : last.seqNo, release };
+          this.#size.learn(hits.length, body.length);
+          return { hits, body, upTo: hits.length < size ? upTo : hits.number(hits.length - 1, seqNoNumber), release };
         } catch (error) {
           if (!(error instanceof GatewayError) || error.code !== 'RESPONSE_TOO_LARGE' || size === 1) throw error;
           this.#size.halve(size);
@@ -143,9 +143,10 @@ export class ShardFollower {
     try {
       let sequence = 0;
       if (page.hits.length > 0) {
-        this.#context.checkpoint.transaction(true, () => this.#context.checkpoint.rows.append(this.state.key, page.hits));
+        this.#context.checkpoint.transaction(true, () => this.#context.checkpoint.rows.appendPage(this.state.key, page.hits));
         this.#moves.admit(page.hits);
-        sequence = await this.#context.emit(writeEventsOf(this.#context, this.#incarnation, page.hits), this.origin);
+        const blocks = writeBlocksOf(this.#context, this.#incarnation, page.hits);
+        sequence = Math.max(...(await Promise.all(blocks.map((block) => this.#context.emit(block, this.origin)))));
       }
       // Only now: what has failed may still be read by those who were to publish it.
       this.#context.memory.give(page.body);
@@ -157,12 +158,7 @@ export class ShardFollower {
 
   #commit(page: Page, operations: number, backfill: boolean, sequence: number): void {
     const { checkpoint } = this.#context;
-    let bytes = 0;
-    let rewritten = this.state.rewritten;
-    for (const hit of page.hits) {
-      bytes += hit.source?.length ?? 0;
-      if (!backfill && hit.version > 1) rewritten++;
-    }
+    const rewritten = this.state.rewritten + (backfill ? 0 : updatesIn(page.hits));
     this.#sequence = Math.max(this.#sequence, sequence);
     // Where there is custom routing, an update may have changed it, and what it was is only found by comparing.
     const rerouted = this.#incarnation.routed && rewritten > this.state.rewritten;
@@ -171,7 +167,7 @@ export class ShardFollower {
       checkpoint.advance(this.state, { checkpoint: page.upTo, owed, rewritten }, this.#sequence);
       this.#context.noteStored(this.#sequence);
     });
-    this.#context.onPage?.(this.#index, page.hits.length, bytes);
+    this.#context.onPage?.(this.#index, page.hits.length, page.hits.sourceBytesOf(0, page.hits.length));
   }
 
   /** D2, step 5. Everything up to `upTo` is in the list and visible. */
@@ -254,7 +250,7 @@ export class ShardFollower {
     const incarnation = { ...this.#incarnation };
     for (const seqNo of overwritten) {
       const { hits } = await searchPage(reader, copy, { after: seqNo - 1, upTo: seqNo, size: 1, signal });
-      standing.push(...writeEventsOf(this.#context, incarnation, hits));
+      for (const block of writeBlocksOf(this.#context, incarnation, hits)) standing.push(...block);
     }
     const sequence = await emit(deleteEventsOf(this.#context, this.#index, deletions), this.origin);
     if (standing.length === 0) return sequence;
@@ -277,4 +273,10 @@ export class ShardFollower {
       at = end;
     }
   }
+}
+
+function updatesIn({ numbers, length }: DocumentSpans): number {
+  let updates = 0;
+  for (let at = versionNumber; at < length * numbersEach; at += numbersEach) if (numbers[at]! > 1) updates++;
+  return updates;
 }

@@ -2,7 +2,7 @@ import type { Message } from '../core/strategy.ts';
 import { subjectMatches } from '../core/subject.ts';
 import { openFrame } from '../core/frame.ts';
 import type { Scanned } from '../jetstream/index.ts';
-import type { WriteItem } from './open.ts';
+import { isBlock, type WriteItem, type WriteLoad } from './open.ts';
 
 /** Reads the messages on a subject from after a sequence to the stream's present end. */
 type Scan = (subject: string, afterSequence: number, onMessage: (message: Message) => Promise<void>) => Promise<Scanned>;
@@ -42,8 +42,9 @@ export class LateWrites {
     this.#deletesMax = parts.deletesMax ?? deletesMaxDefault;
   }
 
-  isLate({ event, freshAt }: WriteItem): boolean {
-    return event.op !== 'delete' && this.#parts.now() - freshAt > this.#parts.horizonMs(event.index);
+  isLate(load: WriteLoad): boolean {
+    const { op, index } = isBlock(load) ? load.block.common : load.event;
+    return op !== 'delete' && this.#parts.now() - load.freshAt > this.#parts.horizonMs(index);
   }
 
   /** Those of the late items whose document was deleted since; the others are fresh from now on. Throws what the scan throws. */

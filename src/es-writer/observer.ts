@@ -8,7 +8,7 @@ import type { Metrics } from '../service/metrics.ts';
 import { Refusals } from '../service/refusals.ts';
 import { Troubles } from '../service/troubles.ts';
 import { type WriterMetrics, writerMetrics } from './metrics.ts';
-import type { WriteItem } from './open.ts';
+import { capturedAt, countOf, isBlock, type WriteLoad } from './open.ts';
 
 /** What the writer holds and does at this moment. */
 export type Held = {
@@ -58,29 +58,33 @@ export class Observer {
     this.#meters.redeliveries.with({}).inc();
   }
 
-  outcomes(items: readonly WriteItem[], outcomes: readonly Outcome[]): void {
+  /** One outcome a change. */
+  outcomes(loads: readonly WriteLoad[], outcomes: readonly Outcome[]): void {
     let answered = false;
     let newest = 0;
-    let index = '';
-    let counted: Outcome['is'] | undefined;
-    let count: CounterSeries | undefined;
-    for (const [at, outcome] of outcomes.entries()) {
-      const { event } = items[at]!;
-      if (outcome.is === 'busy') {
-        this.#busyReason = outcome.reason;
-        this.#meters.retries.with({ reason: outcome.status === 0 ? 'connection' : 'busy' }).inc();
-        continue;
+    let at = 0;
+    for (const load of loads) {
+      const index = isBlock(load) ? load.block.common.index : load.event.index;
+      const captured = capturedAt(load);
+      let counted: Outcome['is'] | undefined;
+      let count: CounterSeries | undefined;
+      for (const end = at + countOf(load); at < end; at++) {
+        const outcome = outcomes[at]!;
+        if (outcome.is === 'busy') {
+          this.#busyReason = outcome.reason;
+          this.#meters.retries.with({ reason: outcome.status === 0 ? 'connection' : 'busy' }).inc();
+          continue;
+        }
+        answered = true;
+        this.#outcomes[outcome.is]++;
+        // Those of one outcome stand together: the series is looked up where it changes.
+        if (outcome.is !== counted) {
+          counted = outcome.is;
+          count = this.#meters.documents.with({ index, outcome: counted });
+        }
+        count?.inc();
+        newest = Math.max(newest, captured);
       }
-      answered = true;
-      this.#outcomes[outcome.is]++;
-      // Documents of one index and outcome stand together: the series is looked up where they change.
-      if (event.index !== index || outcome.is !== counted) {
-        index = event.index;
-        counted = outcome.is;
-        count = this.#meters.documents.with({ index, outcome: counted });
-      }
-      count?.inc();
-      newest = Math.max(newest, event.ts);
     }
     if (!answered) {
       this.#busySince ??= Date.now();

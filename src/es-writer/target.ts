@@ -1,7 +1,8 @@
+import type { Verdict } from '../core/pump-stages.ts';
 import { describeError, GatewayError } from '../core/errors.ts';
 import type { Outcome, Writer } from '../core/strategy.ts';
 import type { LateWrites } from './late.ts';
-import type { WriteItem } from './open.ts';
+import { countOf, isBlock, itemsOf, type WriteItem, type WriteLoad } from './open.ts';
 
 export type TargetParts = {
   writer: Writer;
@@ -9,7 +10,8 @@ export type TargetParts = {
   /** Finds out how long the targets of these indices of the source remember deletes; `late` depends on it. Cheap when that is known. */
   prepare: (indices: ReadonlySet<string>) => Promise<void>;
   hosts: readonly string[];
-  onOutcomes: (items: readonly WriteItem[], outcomes: readonly Outcome[]) => void;
+  /** One outcome a change. */
+  onOutcomes: (loads: readonly WriteLoad[], outcomes: readonly Outcome[]) => void;
   onLate: (late: { written: number; stale: number }) => void;
 };
 
@@ -22,24 +24,35 @@ export class Target {
   }
 
   /**
-   * One outcome an item. Throws what concerns the whole target and is for a person or for time to mend, so that nothing of it is taken for the
+   * One verdict a load. Throws what concerns the whole target and is for a person or for time to mend, so that nothing of it is taken for the
    * fault of a document: unreachable, 401, 403, TLS.
    */
-  async deliver(items: readonly WriteItem[]): Promise<Outcome[]> {
+  async deliver(loads: readonly WriteLoad[]): Promise<Verdict<WriteLoad>[]> {
     const indices = new Set<string>();
-    for (const { event } of items) indices.add(event.index);
+    for (const load of loads) indices.add(isBlock(load) ? load.block.common.index : load.event.index);
     await this.#parts.prepare(indices);
-    const asUsual = items.every((item) => item.refusal === undefined && !this.#parts.late.isLate(item));
-    const outcomes = asUsual ? await this.#write(items) : await this.#sortAndWrite(items);
-    this.#parts.onOutcomes(items, outcomes);
-    this.#throwIfWhole(outcomes);
-    return outcomes;
+    const asUsual = loads.every((load) => (isBlock(load) || load.refusal === undefined) && !this.#parts.late.isLate(load));
+    if (asUsual) {
+      const outcomes = await this.#write(loads);
+      this.#judge(loads, outcomes);
+      return verdictsOf(loads, outcomes, itemsOf);
+    }
+    const items = loads.map(itemsOf);
+    const outcomes = await this.#sortAndWrite(items.flat());
+    // What has been looked at need not be looked at again at the next try; of a block all have been, or none.
+    for (const [at, load] of loads.entries()) load.freshAt = items[at]![0]!.freshAt;
+    this.#judge(loads, outcomes);
+    return verdictsOf(loads, outcomes, (_, at) => items[at]!);
   }
 
-  async #write(items: readonly WriteItem[]): Promise<Outcome[]> {
-    const outcomes = await this.#parts.writer.write(items.map((item) => item.event));
-    for (const [at, outcome] of outcomes.entries()) if (outcome.is === 'refused') outcomes[at] = allowed(outcome);
-    return outcomes;
+  #judge(loads: readonly WriteLoad[], outcomes: readonly Outcome[]): void {
+    this.#parts.onOutcomes(loads, outcomes);
+    this.#throwIfWhole(outcomes);
+  }
+
+  async #write(loads: readonly WriteLoad[]): Promise<Outcome[]> {
+    const outcomes = await this.#parts.writer.write(loads.map((load) => (isBlock(load) ? load.block : [load.event])));
+    return outcomes.some(isRefused) ? outcomes.map((outcome) => (isRefused(outcome) ? allowed(outcome) : outcome)) : outcomes;
   }
 
   async #sortAndWrite(items: readonly WriteItem[]): Promise<Outcome[]> {
@@ -75,6 +88,35 @@ export class Target {
       transient: true,
     });
   }
+}
+
+/** Of a block of which some are done and some are not, the latter become items; `itemsOfLoad` knows which. */
+function verdictsOf(
+  loads: readonly WriteLoad[],
+  outcomes: readonly Outcome[],
+  itemsOfLoad: (load: WriteLoad, at: number) => readonly WriteItem[],
+): Verdict<WriteLoad>[] {
+  let first = 0;
+  return loads.map((load, at): Verdict<WriteLoad> => {
+    const own = outcomes.slice(first, (first += countOf(load)));
+    if (!isBlock(load)) return own[0]!;
+    if (own.every(isDone) || own.every(isMerelyBusy)) return own[0]!;
+    const items = itemsOfLoad(load, at);
+    const parts = own.flatMap((outcome, place) => (isDone(outcome) ? [] : [{ item: items[place]!, outcome }]));
+    return { is: 'split', parts };
+  });
+}
+
+function isDone({ is }: Outcome): boolean {
+  return is === 'stored' || is === 'stale';
+}
+
+function isMerelyBusy(outcome: Outcome): boolean {
+  return outcome.is === 'busy' && outcome.atLast === undefined;
+}
+
+function isRefused(outcome: Outcome): outcome is Outcome & { is: 'refused' } {
+  return outcome.is === 'refused';
 }
 
 /** A missing privilege is nothing a document can help: it waits for the person who grants it, like a target that does not answer. */

@@ -14,7 +14,7 @@ import type { Drops } from './drops.ts';
 import { IndexNames } from '../core/index-names.ts';
 import { Arrivals } from './arrivals.ts';
 import { Observer } from './observer.ts';
-import { bytesOf, openItems, type WriteItem } from './open.ts';
+import { bytesOf, capturedAt, countOf, itemsOf, openLoads, type WriteLoad } from './open.ts';
 import { type Kit, openDrops, openTarget } from './parts.ts';
 import { connectPeers, type Peers } from './peers.ts';
 
@@ -31,7 +31,7 @@ export class EsWriter {
   readonly #letters: DeadLetters;
   readonly #arrivals = new Arrivals(Date.now);
   readonly #drops: Drops;
-  readonly #pump: Pump<WriteItem>;
+  readonly #pump: Pump<WriteLoad>;
   readonly #names: IndexNames;
   /** What is to be done and told when a message is settled. */
   readonly #opened = new WeakMap<Message, { payload: Uint8Array; captured: number }>();
@@ -185,7 +185,7 @@ export class EsWriter {
     };
   }
 
-  #stages(kit: Kit): PumpStages<WriteItem> {
+  #stages(kit: Kit): PumpStages<WriteLoad> {
     const documents = readDocuments(this.#peers.link);
     const intake = new Intake({
       source: this.#source,
@@ -201,23 +201,26 @@ export class EsWriter {
       source: intake,
       open: async (message) => {
         const payload = await openPayload(message);
-        const items = await openItems(message, payload, documents, this.#arrivals.firstDelivered(message));
-        this.#opened.set(message, { payload, captured: items[0]?.event.ts ?? 0 });
-        return items;
+        const firstDelivered = this.#arrivals.firstDelivered(message);
+        const loads = await openLoads(message, payload, documents, firstDelivered, this.#settings.batchSize);
+        this.#opened.set(message, { payload, captured: loads[0] === undefined ? 0 : capturedAt(loads[0]) });
+        return loads;
       },
       bytesOf,
-      deliver: (items) => target.deliver(items),
-      deadLetter: async (message, item, refusal) => {
-        if (item === undefined) {
+      countOf,
+      deliver: (loads) => target.deliver(loads),
+      deadLetter: async (message, load, refusal) => {
+        if (load === undefined) {
           this.#observer.foreign();
           this.#observer.refused({ subject: message.subject }, refusal);
           await this.#letters.keep({ is: 'unreadable' }, message, refusal);
           return;
         }
-        const { event } = item;
-        this.#observer.refused({ index: event.index, id: event.id }, refusal);
-        const targetIndex = this.#names.target(event.index).name;
-        await this.#letters.keep({ is: 'change', event, targetIndex }, message, refusal);
+        for (const { event } of itemsOf(load)) {
+          this.#observer.refused({ index: event.index, id: event.id }, refusal);
+          const targetIndex = this.#names.target(event.index).name;
+          await this.#letters.keep({ is: 'change', event, targetIndex }, message, refusal);
+        }
       },
     };
   }

@@ -23,14 +23,15 @@ async function follow(
   const told: Told[] = [];
   let at = 0;
   for await (const batch of source) {
-    const versions = batch.events.map((event) => event.version);
+    const events = [...batch.events];
+    const versions = events.map((event) => event.version);
     assert.deepEqual(
       versions,
       [...versions].sort((a, b) => a - b),
       'a batch is in order',
     );
-    assert.equal(new Set(batch.events.map((event) => event.index)).size, 1, 'a batch is of one index');
-    for (const { id, op, version, source: bytes } of batch.events) {
+    assert.equal(new Set(events.map((event) => event.index)).size, 1, 'a batch is of one index');
+    for (const { id, op, version, source: bytes } of events) {
       told.push({ id, op, version, text: bytes === undefined ? undefined : Buffer.from(bytes).toString() });
     }
     settle(batch, at++);

@@ -3,6 +3,7 @@ import { after, before, describe, it } from 'node:test';
 import * as fc from 'fast-check';
 import type { ChangeEvent } from '../../src/core/event.ts';
 import type { Outcome, Writer } from '../../src/core/strategy.ts';
+import { writeEvents } from '../support/write-events.ts';
 
 export type WriterUnderTest = {
   writer: Writer;
@@ -60,8 +61,8 @@ export function writerSuite(name: string, open: () => Promise<WriterUnderTest>):
 
     it('gives one outcome an event, in order', async () => {
       const index = await freshIndex();
-      await under.writer.write([write(index, 'known', 10)]);
-      const outcomes = await under.writer.write([
+      await writeEvents(under.writer, [write(index, 'known', 10)]);
+      const outcomes = await writeEvents(under.writer, [
         write(index, 'a', 1),
         write(index, 'known', 5),
         write(index, 'b', 1, '{"n":"seven"}'),
@@ -70,22 +71,22 @@ export function writerSuite(name: string, open: () => Promise<WriterUnderTest>):
         remove(index, 'known', 9),
       ]);
       assert.deepEqual(kinds(outcomes), ['stored', 'stale', 'refused', 'stored', 'stored', 'stale']);
-      assert.deepEqual(await under.writer.write([]), []);
+      assert.deepEqual(await writeEvents(under.writer, []), []);
     });
 
     it('stores a document as it came, byte for byte', async () => {
       const index = await freshIndex();
       const source =
         '{ "n" : 7 , "big":9007199254740993, "f":1.0, "e":1e3, "s":"\\u0041\\/ü🙂", "o":{"b":1,"a":2}, "source":{"id":"x"} }';
-      await under.writer.write([write(index, 'a/b c%20"\\🙂', 1, source)]);
+      await writeEvents(under.writer, [write(index, 'a/b c%20"\\🙂', 1, source)]);
       assert.equal(await under.source(index, 'a/b c%20"\\🙂'), source);
     });
 
     it('takes the same version again for done, and an older one too', async () => {
       const index = await freshIndex();
-      assert.deepEqual(kinds(await under.writer.write([write(index, 'a', 8, '{"n":8}')])), ['stored']);
-      assert.deepEqual(kinds(await under.writer.write([write(index, 'a', 8, '{"n":8}')])), ['stale']);
-      assert.deepEqual(kinds(await under.writer.write([write(index, 'a', 7, '{"n":7}'), remove(index, 'a', 6)])), [
+      assert.deepEqual(kinds(await writeEvents(under.writer, [write(index, 'a', 8, '{"n":8}')])), ['stored']);
+      assert.deepEqual(kinds(await writeEvents(under.writer, [write(index, 'a', 8, '{"n":8}')])), ['stale']);
+      assert.deepEqual(kinds(await writeEvents(under.writer, [write(index, 'a', 7, '{"n":7}'), remove(index, 'a', 6)])), [
         'stale',
         'stale',
       ]);
@@ -94,11 +95,11 @@ export function writerSuite(name: string, open: () => Promise<WriterUnderTest>):
 
     it('remembers a delete, also of what was never there', async () => {
       const index = await freshIndex();
-      assert.deepEqual(kinds(await under.writer.write([remove(index, 'missing', 20)])), ['stored']);
-      assert.deepEqual(kinds(await under.writer.write([write(index, 'missing', 19)])), ['stale']);
+      assert.deepEqual(kinds(await writeEvents(under.writer, [remove(index, 'missing', 20)])), ['stored']);
+      assert.deepEqual(kinds(await writeEvents(under.writer, [write(index, 'missing', 19)])), ['stale']);
       assert.equal(await under.source(index, 'missing'), undefined);
-      assert.deepEqual(kinds(await under.writer.write([write(index, 'missing', 21)])), ['stored']);
-      assert.deepEqual(kinds(await under.writer.write([remove(index, 'missing', 22), write(index, 'missing', 21)])), [
+      assert.deepEqual(kinds(await writeEvents(under.writer, [write(index, 'missing', 21)])), ['stored']);
+      assert.deepEqual(kinds(await writeEvents(under.writer, [remove(index, 'missing', 22), write(index, 'missing', 21)])), [
         'stored',
         'stale',
       ]);
@@ -107,7 +108,7 @@ export function writerSuite(name: string, open: () => Promise<WriterUnderTest>):
 
     it('takes several changes of one document in one write', async () => {
       const index = await freshIndex();
-      const outcomes = await under.writer.write([
+      const outcomes = await writeEvents(under.writer, [
         write(index, 'a', 1),
         write(index, 'a', 3, '{"n":3}'),
         write(index, 'a', 2),
@@ -122,7 +123,7 @@ export function writerSuite(name: string, open: () => Promise<WriterUnderTest>):
       const events = Array.from({ length: 50 }, (_, n) =>
         write(index, `${n}`, 1, n % 10 === 3 ? '{"n":"no integer"}' : `{"n":${n}}`),
       );
-      const outcomes = await under.writer.write(events);
+      const outcomes = await writeEvents(under.writer, events);
       for (const [n, outcome] of outcomes.entries()) {
         assert.equal(outcome.is, n % 10 === 3 ? 'refused' : 'stored');
         if (outcome.is !== 'refused') continue;
@@ -136,16 +137,16 @@ export function writerSuite(name: string, open: () => Promise<WriterUnderTest>):
 
     it('keeps routings apart', async () => {
       const index = await freshIndex();
-      await under.writer.write([write(index, 'a', 5, '{"n":5}', 'left')]);
+      await writeEvents(under.writer, [write(index, 'a', 5, '{"n":5}', 'left')]);
       assert.equal(await under.source(index, 'a', 'left'), '{"n":5}');
-      await under.writer.write([remove(index, 'a', 6, 'left')]);
+      await writeEvents(under.writer, [remove(index, 'a', 6, 'left')]);
       assert.equal(await under.source(index, 'a', 'left'), undefined);
     });
 
     it('refuses a change that has no document', async () => {
       const index = await freshIndex();
       const { source: _, ...bare } = write(index, 'a', 1);
-      const outcomes = await under.writer.write([bare, write(index, 'b', 1)]);
+      const outcomes = await writeEvents(under.writer, [bare, write(index, 'b', 1)]);
       assert.deepEqual(kinds(outcomes), ['refused', 'stored']);
     });
 
@@ -162,7 +163,7 @@ export function writerSuite(name: string, open: () => Promise<WriterUnderTest>):
           const repeated = [...events, ...events.filter(() => next(2) === 0)];
           const lanes: ChangeEvent[][] = [[], [], [], []];
           while (repeated.length > 0) lanes[next(4)]!.push(...repeated.splice(next(repeated.length), 1));
-          const outcomes = (await Promise.all(lanes.map((lane) => under.writer.write(lane)))).flat();
+          const outcomes = (await Promise.all(lanes.map((lane) => writeEvents(under.writer, lane)))).flat();
           assert.ok(
             outcomes.every(({ is }) => is === 'stored' || is === 'stale'),
             JSON.stringify(kinds(outcomes)),

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import type { ChangeEvent } from '../../src/core/event.ts';
 import { BulkWriter, createClient, GcDeletes, indexPath, type GcDeletesFact } from '../../src/elastic/index.ts';
 import { onBothServers, type TestCluster } from '../support/elastic-clusters.ts';
+import { writeEvents } from '../support/write-events.ts';
 
 const source = '{"big":9007199254740993,"one":1.0, "list":[1e3]}';
 
@@ -38,13 +39,20 @@ onBothServers('bulk writing', (cluster) => {
     });
     const writer = new BulkWriter({ client: live.client });
     const ids = ['a/b', '100%', 'quo"te\\', '🙂', 'x'.repeat(512), ' '];
-    assert.ok((await writer.write(ids.map((id) => change('bulk-kinds', id, 10)))).every((outcome) => outcome.is === 'stored'));
+    assert.ok(
+      (
+        await writeEvents(
+          writer,
+          ids.map((id) => change('bulk-kinds', id, 10)),
+        )
+      ).every((outcome) => outcome.is === 'stored'),
+    );
     assert.deepEqual(
       await documents(live, 'bulk-kinds', ids),
       ids.map(() => source),
     );
 
-    const written = await writer.write([
+    const written = await writeEvents(writer, [
       change('bulk-kinds', '🙂', 10),
       change('bulk-kinds', '🙂', 9),
       removal('bulk-kinds', 'a/b', 9),
@@ -77,7 +85,7 @@ onBothServers('bulk writing', (cluster) => {
     const events = Array.from({ length: 50 }, (_, i) => change('bulk-long', i === 17 ? 'y'.repeat(513) : `${i}`, 1));
     const requests: number[] = [];
     const writer = new BulkWriter({ client: live.client, onBulk: (bulk) => requests.push(bulk.status) });
-    const written = await writer.write(events);
+    const written = await writeEvents(writer, events);
     assert.deepEqual(
       written.flatMap((outcome, i) => (outcome.is === 'stored' ? [] : [i])),
       [17],
@@ -93,10 +101,10 @@ onBothServers('bulk writing', (cluster) => {
     const writer = new BulkWriter({ client: live.client });
     for (const block of ['read_only_allow_delete', 'write', 'read_only']) {
       await live.call('PUT', '/bulk-block/_settings', { index: { blocks: { [block]: true } } });
-      const [blocked] = await writer.write([change('bulk-block', block, 1)]);
+      const [blocked] = await writeEvents(writer, [change('bulk-block', block, 1)]);
       assert.equal(blocked?.is, 'busy', `${block}: ${JSON.stringify(blocked)}`);
       await live.call('PUT', '/bulk-block/_settings', { index: { blocks: { [block]: null } } });
-      assert.deepEqual(await writer.write([change('bulk-block', block, 1)]), [{ is: 'stored' }]);
+      assert.deepEqual(await writeEvents(writer, [change('bulk-block', block, 1)]), [{ is: 'stored' }]);
     }
   });
 
@@ -105,7 +113,10 @@ onBothServers('bulk writing', (cluster) => {
     await live.drop('copy-of-bulk-routed*');
     await live.call('PUT', '/copy-of-bulk-routed', { settings: { number_of_shards: 4, number_of_replicas: 0 } });
     const writer = new BulkWriter({ client: live.client, indexOf: (index) => `copy-of-${index}` });
-    await writer.write(['r"1', 'r 2', 'ü'].map((routing) => change('bulk-routed', routing, 5, { routing })));
+    await writeEvents(
+      writer,
+      ['r"1', 'r 2', 'ü'].map((routing) => change('bulk-routed', routing, 5, { routing })),
+    );
     await live.call('POST', '/copy-of-bulk-routed/_refresh');
     const { hits } = (await live.call('GET', '/copy-of-bulk-routed/_search')) as {
       hits: { hits: { _id: string; _routing: string }[] };
@@ -119,7 +130,7 @@ onBothServers('bulk writing', (cluster) => {
     const sizes: number[] = [];
     const writer = new BulkWriter({ client: live.client, bodyBytesMax: 20_000, onBulk: (bulk) => sizes.push(bulk.bytes) });
     const events = Array.from({ length: 1_000 }, (_, i) => change('bulk-large', `${i}`, 1));
-    assert.ok((await writer.write(events)).every((outcome) => outcome.is !== 'busy' && outcome.is !== 'refused'));
+    assert.ok((await writeEvents(writer, events)).every((outcome) => outcome.is !== 'busy' && outcome.is !== 'refused'));
     assert.ok(sizes.length > 5 && Math.max(...sizes) <= 20_000);
   });
 
@@ -131,7 +142,7 @@ onBothServers('bulk writing', (cluster) => {
     const gcDeletes = new GcDeletes({ client: live.client, wantedMs: 3_600_000, onFact: (fact) => facts.push(fact) });
     const writer = new BulkWriter({ client: live.client, gcDeletes });
     for (const [i, index] of ['bulk-gc-alias', 'bulk-gc-auto', 'bulk-gc'].entries()) {
-      assert.deepEqual(await writer.write([removal(index, 'a', i + 1)]), [{ is: 'stored' }]);
+      assert.deepEqual(await writeEvents(writer, [removal(index, 'a', i + 1)]), [{ is: 'stored' }]);
       const answer = (await live.call('GET', `/${index}/_settings?flat_settings=true`)) as Record<
         string,
         { settings: Record<string, string> }
@@ -158,7 +169,7 @@ onBothServers('bulk writing', (cluster) => {
     const client = createClient({ hosts: [dead, live.url], onHostSkipped: (host) => skipped.push(host) });
     const writer = new BulkWriter({ client });
     for (let i = 0; i < 5; i++) {
-      assert.deepEqual(await writer.write([change('bulk-failover', `${i}`, Date.now())]), [{ is: 'stored' }]);
+      assert.deepEqual(await writeEvents(writer, [change('bulk-failover', `${i}`, Date.now())]), [{ is: 'stored' }]);
     }
     // Once, or again after its pause where the writes take longer than that.
     assert.deepEqual([...new Set(skipped)], [dead]);
@@ -166,7 +177,7 @@ onBothServers('bulk writing', (cluster) => {
 
     const alone = createClient({ hosts: [dead] });
     assert.deepEqual(
-      (await new BulkWriter({ client: alone }).write([change('bulk-failover', 'z', 1)])).map(({ is }) => is),
+      (await writeEvents(new BulkWriter({ client: alone }), [change('bulk-failover', 'z', 1)])).map(({ is }) => is),
       ['busy'],
     );
     await alone.close();

@@ -1,3 +1,4 @@
+import type { ChangeList } from '../../src/core/change-block.ts';
 import type { ChangeEvent } from '../../src/core/event.ts';
 import type { Outcome, Writer } from '../../src/core/strategy.ts';
 
@@ -11,11 +12,11 @@ export class MemoryTarget implements Writer {
   fault: (event: ChangeEvent) => Outcome | undefined = () => undefined;
   writes = 0;
 
-  async write(events: readonly ChangeEvent[]): Promise<Outcome[]> {
+  async write(changes: readonly ChangeList[]): Promise<Outcome[]> {
     this.writes++;
     // Like a network, it lets other writes go in between.
     await new Promise((resolve) => setImmediate(resolve));
-    return events.map((event) => this.fault(event) ?? this.#apply(event));
+    return changes.flatMap((list) => [...list]).map((event) => this.fault(event) ?? this.#apply(event));
   }
 
   close(): Promise<void> {

@@ -36,6 +36,7 @@ test('a batch goes at once when nothing is on its way, when it is full, or when 
   const batcher = new Batcher<number>(
     { itemsMax: 3, bytesMax: 100, ageMsMax: 20 },
     (bytes) => bytes,
+    () => 1,
     () => now,
   );
   assert.equal(batcher.dueInMs(0), undefined);

@@ -3,7 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { decodeDrop, encodeDrop } from '../../src/core/drop.ts';
-import { decodeEnvelope, decodeEnvelopes, encodeEnvelope } from '../../src/core/envelope.ts';
+import { ChangeBlock } from '../../src/core/change-block.ts';
+import { decodeEnvelope, decodeEnvelopes, encodeEnvelope, readChanges } from '../../src/core/envelope.ts';
 import { GatewayError } from '../../src/core/errors.ts';
 import type { ChangeEvent } from '../../src/core/event.ts';
 import { anyEvent, anyText, legible } from '../support/arbitrary-events.ts';
@@ -268,4 +269,24 @@ test('a drop line that is not one is refused', () => {
     '{"v":1,"op":"drop","tenant":"a","index":"b"}',
   ])
     assert.equal(refusedAs(text, decodeDrop), 'ENVELOPE_FOREIGN', text);
+});
+
+function line(id: string, more: object = {}): Buffer {
+  const fixed = { tenant: 't', index: 'i', op: 'index', version: 1, seqNo: 2, primaryTerm: 3, ts: 4 } as const;
+  return encodeEnvelope({ ...fixed, id, source: Buffer.from('{"a":1.0}'), ...more });
+}
+
+test('envelopes of our own form are one block, up to one that is not', () => {
+  const lines = [line('a'), line('b', { routing: 'r' }), line('c"'), line('d'), line('e', { extra: '"new":1' }), line('f')];
+  const lists = readChanges(Buffer.concat(lines));
+  assert.deepEqual(
+    lists.map((list) => [list instanceof ChangeBlock, ...[...list].map(({ id, routing }) => id + (routing ?? ''))]),
+    [
+      [true, 'a', 'br'],
+      [false, 'c"'],
+      [true, 'd'],
+      [false, 'e'],
+      [true, 'f'],
+    ],
+  );
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
 import * as fc from 'fast-check';
-import { encodeEnvelope } from '../../src/core/envelope.ts';
+import { encodeEnvelope, readChanges } from '../../src/core/envelope.ts';
 import { GatewayError } from '../../src/core/errors.ts';
 import type { ChangeEvent } from '../../src/core/event.ts';
 import { encodingHeader, type Frame, type FrameLimits, openFrame, packFrames, sealFrame } from '../../src/core/frame.ts';
@@ -50,6 +50,22 @@ test('frames hold every event in order, within both limits, and each is exactly 
         }
       },
     ),
+  );
+});
+
+test('what was read as blocks is packed to the same bytes', () => {
+  fc.assert(
+    fc.property(anyEvent, fc.integer({ min: 1, max: 30 }), fc.integer({ min: 1, max: 10 }), (event, length, documentsMax) => {
+      const events = Array.from({ length }, (_, version) => ({ ...event, version }));
+      const bytes = Buffer.concat(events.map(encodeEnvelope));
+      const lists = readChanges(bytes);
+      const frames = lists.flatMap((list) => [...packFrames(list, { ...limits, documentsMax })]);
+      assert.deepEqual(Buffer.concat(frames.map((frame) => frame.payload)).toString(), bytes.toString());
+      const whole = lists[0]!;
+      const middle = whole.slice(1, whole.length - 1);
+      assert.deepEqual([...middle].map(legible), [...whole].slice(1, -1).map(legible));
+      assert.equal(whole.at(whole.length), undefined);
+    }),
   );
 });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { GatewayError } from '../../src/core/errors.ts';
-import { Pump, type PumpEvents, type PumpLimits, type PumpStages } from '../../src/core/pump.ts';
+import { Pump, type PumpEvents, type PumpLimits, type PumpStages, type Verdict } from '../../src/core/pump.ts';
 import type { Outcome, Refusal } from '../../src/core/strategy.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
 
@@ -207,6 +207,14 @@ test('tries that got an answer are limited, those without are not', async () => 
   assert.deepEqual(letters[0]!.refusal, { status: 429, type: 'retries_exhausted', reason: 'too many' });
 });
 
+test('an outcome may limit the tries itself, and says what it comes to', async () => {
+  const atLast = { tries: 3, refusal };
+  const { pump, letters, batches } = setUp(['a'], { deliver: () => Promise.resolve([{ ...busy, atLast }]) });
+  await pump.run();
+  assert.equal(batches.length, 3);
+  assert.deepEqual(letters, [{ sequence: 1, item: 'a', refusal }]);
+});
+
 test('a target that is away blocks, is told of, loses nothing, and counts for no limit', async () => {
   let left = 12;
   const told: (string | undefined)[] = [];
@@ -409,4 +417,39 @@ test('a source that fails ends the run and gives back what is held', async () =>
   const { pump } = setUp([], { source: failing, deliver: () => new Promise(() => {}) });
   await assert.rejects(pump.run(), broken);
   assert.deepEqual(source.settlements.get(1), ['retryLater']);
+});
+
+test('an item that falls apart is settled part by part, and counts for as many as it holds', async () => {
+  const tries: string[] = [];
+  const { source, pump, letters, batches } = setUp(
+    ['abc de'],
+    {
+      countOf: (item) => item.length,
+      deliver: (items) => {
+        tries.push(...items);
+        return Promise.resolve(
+          items.map((item): Verdict<string> => {
+            if (item === 'abc')
+              return {
+                is: 'split',
+                parts: [
+                  { item: 'b', outcome: busy },
+                  { item: 'c', outcome: { is: 'refused', refusal } },
+                ],
+              };
+            return stored;
+          }),
+        );
+      },
+    },
+    { batch: { itemsMax: 3, bytesMax: 1000, ageMsMax: 0 } },
+  );
+  await pump.run();
+  assert.deepEqual(batches[0], ['abc']);
+  assert.deepEqual(tries.toSorted(), ['abc', 'b', 'de']);
+  assert.deepEqual(
+    letters.map(({ item }) => item),
+    ['c'],
+  );
+  assert.deepEqual(source.settlements.get(1), ['ack']);
 });

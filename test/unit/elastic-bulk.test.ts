@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import { encodeEnvelope, readChanges } from '../../src/core/envelope.ts';
 import type { ChangeEvent } from '../../src/core/event.ts';
 import { BulkEncoder } from '../../src/elastic/bulk.ts';
 import { BulkWriter } from '../../src/elastic/bulk-writer.ts';
@@ -8,6 +9,8 @@ import type { ElasticAnswer, ElasticClient, ElasticRequest } from '../../src/ela
 import { ElasticError } from '../../src/elastic/errors.ts';
 import { GcDeletes, type GcDeletesFact } from '../../src/elastic/gc-deletes.ts';
 import { readBulkAnswer } from '../../src/elastic/outcome.ts';
+import { anyEvent } from '../support/arbitrary-events.ts';
+import { writeEvents } from '../support/write-events.ts';
 
 function change(id: string, facts: Partial<ChangeEvent> = {}): ChangeEvent {
   const fixed = { tenant: 't', index: 'i', op: 'index', version: 7, seqNo: 1, primaryTerm: 1, ts: 0 } as const;
@@ -21,7 +24,7 @@ const same = (index: string) => index;
 
 test('an action a line, the document as it came', () => {
   const events = [change('1'), change('q"\\🙂', { op: 'update', routing: 'r"', version: 8 }), removal('d')];
-  const { body, to } = new BulkEncoder().encode(events, 0, 3, 1e6, (index) => `copy-of-${index}"`);
+  const { body, to } = new BulkEncoder().encode([events], 0, 3, 1e6, (index) => `copy-of-${index}"`);
   assert.equal(to, 3);
   assert.equal(
     body.toString(),
@@ -36,6 +39,23 @@ test('an action a line, the document as it came', () => {
   );
 });
 
+test('blocks are written as their events would be, wherever the body is cut', () => {
+  const run = fc.tuple(anyEvent, fc.integer({ min: 1, max: 5 }));
+  fc.assert(
+    fc.property(fc.array(run, { minLength: 1, maxLength: 8 }), fc.nat(), fc.nat({ max: 3_000 }), (runs, cut, bytesMax) => {
+      const lists = runs.flatMap(([event, length]) =>
+        readChanges(Buffer.concat(Array.from({ length }, (_, version) => encodeEnvelope({ ...event, version })))),
+      );
+      const events = lists.flatMap((list) => [...list]);
+      const from = cut % events.length;
+      const written = new BulkEncoder().encode(lists, from, events.length, bytesMax, same);
+      const expected = new BulkEncoder().encode([events], from, events.length, bytesMax, same);
+      assert.equal(written.to, expected.to);
+      assert.equal(written.body.toString(), expected.body.toString());
+    }),
+  );
+});
+
 test('any documents, any size: every line is where it belongs', () => {
   const encoder = new BulkEncoder();
   const source = fc.string({ unit: 'binary', maxLength: 300 }).map((text) => Buffer.from(`{\n"x": ${JSON.stringify(text)}\n}`));
@@ -45,7 +65,7 @@ test('any documents, any size: every line is where it belongs', () => {
       const events = list.map(([id, doc, isDelete]) => (isDelete ? removal(id) : change(id, { source: doc })));
       const lines: string[] = [];
       for (let from = 0; from < events.length;) {
-        const { body, to } = encoder.encode(events, from, events.length, bytesMax, same);
+        const { body, to } = encoder.encode([events], from, events.length, bytesMax, same);
         assert.ok(to > from && (to === from + 1 || body.length <= bytesMax));
         lines.push(...body.toString().split('\n').slice(0, -1));
         from = to;
@@ -96,6 +116,18 @@ test('one outcome a document', () => {
   ]);
 });
 
+test('a document that lost a race for the mapping is tried again, and refused for what it is after that', () => {
+  const reason = 'mapper [n] cannot be changed from type [long] to [text]';
+  const [lost] = outcomes({ index: { status: 400, error: { type: 'illegal_argument_exception', reason } } });
+  const refusal = { status: 400, type: 'illegal_argument_exception', reason };
+  assert.deepEqual(lost, {
+    is: 'busy',
+    status: 400,
+    reason: `illegal_argument_exception: ${reason}`,
+    atLast: { tries: 3, refusal },
+  });
+});
+
 test('an answer about another number of documents is none', () => {
   const one = '{"items":[{"index":{"status":201}}]}';
   for (const [text, count] of [
@@ -143,13 +175,13 @@ test('a write is one request; a document that is missing is refused without one'
     return allStored(request);
   });
   const { source: _source, ...gone } = change('gone');
-  const written = await new BulkWriter({ client }).write([many[0]!, gone, many[1]!]);
+  const written = await writeEvents(new BulkWriter({ client }), [many[0]!, gone, many[1]!]);
   assert.deepEqual(
     written.map((outcome) => outcome.is),
     ['stored', 'refused', 'stored'],
   );
   assert.deepEqual(requests, [['id0', 'id1']]);
-  assert.deepEqual(await new BulkWriter({ client }).write([]), []);
+  assert.deepEqual(await writeEvents(new BulkWriter({ client }), []), []);
 });
 
 test('what is too large for one request goes in several', async () => {
@@ -159,13 +191,13 @@ test('what is too large for one request goes in several', async () => {
     return request.body!.length > 1_000 ? [413, {}] : allStored(request);
   });
   const writer = new BulkWriter({ client, bodyBytesMax: 1_000 });
-  assert.ok((await writer.write(many)).every((outcome) => outcome.is === 'stored'));
+  assert.ok((await writeEvents(writer, many)).every((outcome) => outcome.is === 'stored'));
   assert.ok(sizes.length > 1 && sizes.length < 5);
 
   const unknowing = new BulkWriter({ client });
-  assert.ok((await unknowing.write(many)).every((outcome) => outcome.is === 'stored'));
+  assert.ok((await writeEvents(unknowing, many)).every((outcome) => outcome.is === 'stored'));
   const huge = change('huge', { source: Buffer.alloc(2_000, 0x20) });
-  const written = await unknowing.write([many[0]!, huge, many[1]!]);
+  const written = await writeEvents(unknowing, [many[0]!, huge, many[1]!]);
   assert.deepEqual(
     written.map((outcome) => outcome.is),
     ['stored', 'refused', 'stored'],
@@ -175,7 +207,7 @@ test('what is too large for one request goes in several', async () => {
 
 test('a request refused for one of its documents is narrowed down to it', async () => {
   const client = cluster((request) => (idsOf(request).includes('id13') ? [400, {}] : allStored(request)));
-  const written = await new BulkWriter({ client }).write(many);
+  const written = await writeEvents(new BulkWriter({ client }), many);
   assert.deepEqual(
     written.map((outcome, i) => [i, outcome.is]).filter(([, is]) => is !== 'stored'),
     [[13, 'refused']],
@@ -185,7 +217,7 @@ test('a request refused for one of its documents is narrowed down to it', async 
 test('what may pass is busy, what does not is thrown', async () => {
   const statuses: number[] = [];
   const write = (status: number) =>
-    new BulkWriter({ client: cluster(() => [status, {}]), onBulk: (bulk) => statuses.push(bulk.status) }).write(many);
+    writeEvents(new BulkWriter({ client: cluster(() => [status, {}]), onBulk: (bulk) => statuses.push(bulk.status) }), many);
   for (const status of [429, 502, 503]) {
     assert.ok((await write(status)).every((outcome) => outcome.is === 'busy' && outcome.status === status));
   }

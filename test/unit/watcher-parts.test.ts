@@ -8,8 +8,6 @@ import { LagClock } from '../../src/es-watcher/lag-clock.ts';
 import { PageSize } from '../../src/es-watcher/page-size.ts';
 import { PassiveRefresh } from '../../src/es-watcher/passive-refresh.ts';
 
-const hits = (count: number, bytes: number) => Array.from({ length: count }, () => ({ source: new Uint8Array(bytes) }));
-
 const facts = (uuid: string, createdAt: number) => ({ name: 'i', uuid, createdAt });
 
 const shard = (globalCheckpoint: number, refreshTotal: number, refreshTimeMs: number): PrimaryShard => ({
@@ -27,17 +25,17 @@ describe('page size', () => {
   it('grows towards the bytes wanted, and not at one leap', () => {
     const size = new PageSize(2_000_000, 10_000);
     assert.equal(size.documents, 500);
-    size.learn(hits(500, 50));
+    size.learn(500, 500 * 200);
     assert.equal(size.documents, 2_000);
-    size.learn(hits(2_000, 50));
+    size.learn(2_000, 2_000 * 200);
     assert.equal(size.documents, 8_000);
-    size.learn(hits(8_000, 50));
+    size.learn(8_000, 8_000 * 200);
     assert.equal(size.documents, 10_000);
   });
 
   it('shrinks at once, to one document if need be', () => {
     const size = new PageSize(2_000_000, 10_000);
-    size.learn(hits(400, 1_000_000));
+    size.learn(400, 400 * 1_500_000);
     assert.equal(size.documents, 1);
     size.halve(1);
     assert.equal(size.documents, 1);
@@ -45,7 +43,7 @@ describe('page size', () => {
 
   it('learns nothing from a page that is nearly empty', () => {
     const size = new PageSize(2_000_000, 10_000);
-    size.learn(hits(2, 1_000_000));
+    size.learn(2, 2 * 1_000_000);
     assert.equal(size.documents, 500);
   });
 });

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ChangeEvent } from '../../src/core/event.ts';
-import { encodeEnvelope } from '../../src/core/envelope.ts';
+import { ChangeBlock } from '../../src/core/change-block.ts';
+import { encodeEnvelope, readChanges } from '../../src/core/envelope.ts';
 import type { Message, Outcome } from '../../src/core/strategy.ts';
 import { LateWrites, type LateWritesParts } from '../../src/es-writer/late.ts';
-import type { WriteItem } from '../../src/es-writer/open.ts';
+import { isBlock, type WriteBlock, type WriteItem } from '../../src/es-writer/open.ts';
 import { Target } from '../../src/es-writer/target.ts';
 import { MemoryTarget } from '../support/memory-target.ts';
 
@@ -249,4 +250,55 @@ test('a change whose document could not be fetched is refused and not written', 
   ]);
   assert.deepEqual(outcomes, [{ is: 'refused', refusal }, { is: 'stored' }]);
   assert.equal(writer.source('b', '1'), undefined);
+});
+
+/** Changes of one message that travel together. */
+function blockOf(ids: readonly string[], sequence: number, freshAt: number): WriteBlock {
+  const [block] = readChanges(Buffer.concat(ids.map((id) => encodeEnvelope(change(id, 10)))));
+  assert.ok(block instanceof ChangeBlock);
+  return { block, bytes: 1, message: messageOf(change(ids[0]!, 10), sequence), freshAt };
+}
+
+test('a block is done or busy as a whole, and otherwise becomes what is left of it', async () => {
+  const { late, clock } = setUp();
+  const { delivery, writer } = target(late);
+  const busy: Outcome = { is: 'busy', status: 429, reason: 'too many' };
+  const refused: Outcome = { is: 'refused', refusal: { status: 400, type: 'mapper', reason: 'no' } };
+  const fates = new Map<string, Outcome>([
+    ['c', busy],
+    ['d', refused],
+    ['f', busy],
+    ['g', busy],
+  ]);
+  writer.fault = ({ id }) => fates.get(id);
+  const blocks = [
+    ['a', 'b'],
+    ['c', 'd', 'e'],
+    ['f', 'g'],
+  ].map((ids, at) => blockOf(ids, at + 1, clock.now));
+  const [done, apart, waiting] = await delivery.deliver(blocks);
+  assert.deepEqual(done, { is: 'stored' });
+  assert.deepEqual(waiting, busy);
+  assert.ok(apart?.is === 'split');
+  assert.deepEqual(
+    apart.parts.map(({ item, outcome }) => [isBlock(item) ? '' : item.event.id, outcome]),
+    [
+      ['c', busy],
+      ['d', refused],
+    ],
+  );
+  const written = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].filter((id) => writer.source('b', id) !== undefined);
+  assert.deepEqual(written, ['a', 'b', 'e']);
+});
+
+test('of a late block, what was deleted since is not written', async () => {
+  const { late, stream } = setUp();
+  const { delivery, writer, told } = target(late);
+  stream.push(messageOf(remove('b', 11), 20));
+  const block = blockOf(['a', 'b'], 5, 0);
+  assert.deepEqual(await delivery.deliver([block]), [{ is: 'stored' }]);
+  assert.equal(writer.source('b', 'a'), '{}');
+  assert.equal(writer.source('b', 'b'), undefined);
+  assert.deepEqual(told, [{ written: 1, stale: 1 }]);
+  assert.ok(!late.isLate(block), 'it was looked at');
 });

@@ -12,7 +12,7 @@ import { IndexNames } from '../../src/core/index-names.ts';
 import { Arrivals } from '../../src/es-writer/arrivals.ts';
 import { freeMemory } from '../../src/core/free-memory.ts';
 import { Intake } from '../../src/core/intake.ts';
-import { openItems } from '../../src/es-writer/open.ts';
+import { bytesOf, countOf, itemsOf, openLoads } from '../../src/es-writer/open.ts';
 import { ScriptedSource } from '../support/scripted-source.ts';
 import { until } from '../support/until.ts';
 
@@ -131,7 +131,8 @@ test('documents too large for a message are fetched; one that is gone is refused
   const { source: _, ...bare } = event;
   const reference = { bucket: 'es-documents-X', name: 'n', bytes: 2 };
   const frame = messageOf(Buffer.concat([encodeEnvelope({ ...bare, id: 'large', sourceRef: reference }), encodeEnvelope(event)]));
-  const found = await openItems(frame, frame.payload, { get: () => Promise.resolve(Buffer.from('{}')) }, 5);
+  const open = async (get: () => Promise<Buffer>) => (await openLoads(frame, frame.payload, { get }, 5, 10)).flatMap(itemsOf);
+  const found = await open(() => Promise.resolve(Buffer.from('{}')));
   assert.deepEqual(
     found.map((item) => [item.event.id, Buffer.from(item.event.source!).toString(), item.freshAt]),
     [
@@ -141,14 +142,28 @@ test('documents too large for a message are fetched; one that is gone is refused
   );
   assert.ok(found.every((item) => item.event.sourceRef === undefined));
   const missing = new GatewayError('DOCUMENT_MISSING', 'not there');
-  const gone = await openItems(frame, frame.payload, { get: () => Promise.reject(missing) }, 5);
+  const gone = await open(() => Promise.reject(missing));
   assert.deepEqual(
     gone.map((item) => item.refusal?.type),
     ['DOCUMENT_MISSING', undefined],
   );
   assert.deepEqual(gone[0]!.event.sourceRef, reference);
   const away = new GatewayError('NATS_UNREACHABLE', 'away', { transient: true });
-  await assert.rejects(openItems(frame, frame.payload, { get: () => Promise.reject(away) }, 5), away);
+  await assert.rejects(
+    open(() => Promise.reject(away)),
+    away,
+  );
+});
+
+test('a frame of our own is carried in blocks of as many as go into a batch', async () => {
+  const frame = messageOf(Buffer.concat(Array.from({ length: 7 }, (_, n) => encodeEnvelope({ ...event, id: `${n}` }))));
+  const loads = await openLoads(frame, frame.payload, { get: () => Promise.reject(new Error('not asked for')) }, 5, 3);
+  assert.deepEqual(loads.map(countOf), [3, 3, 1]);
+  assert.deepEqual(
+    loads.flatMap(itemsOf).map((item) => item.event.id),
+    ['0', '1', '2', '3', '4', '5', '6'],
+  );
+  for (const load of loads) assert.ok(bytesOf(load) >= countOf(load) * event.source!.length);
 });
 
 test('the intake takes what comes at once, extends its time, and gives back what nobody took', async () => {
