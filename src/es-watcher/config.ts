@@ -44,7 +44,7 @@ export const watcherSettings = defineSettings(
       pageDocumentsMax: setting(integer(1, 10_000), { help: 'Most documents in one search.', default: '5000' }),
       pageBytesMax: setting(bytes('64KB', '512MB'), {
         help: 'Size that the page of a search is kept near, by asking for fewer documents where they are large.',
-        default: '1MB',
+        default: '2MB',
       }),
     }),
     ...natsSettings,

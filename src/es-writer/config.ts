@@ -35,7 +35,7 @@ export const writerSettings = defineSettings(
     }),
     ...elasticSettings('Target cluster', 'target'),
     ...group('Bulk requests', {
-      batchSize: setting(integer(1, 100_000), { help: 'Most documents in one bulk request.', default: '1000' }),
+      batchSize: setting(integer(1, 100_000), { help: 'Most documents in one bulk request.', default: '4000' }),
       bulkBytesMax: setting(bytes('64KB', '1GB'), {
         help: 'Most bytes in one bulk request; a larger document has a request of its own.',
         default: '8MB',
