@@ -2,7 +2,7 @@
 NODE := scripts/node.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help setup provision demo test lint bench bench-quick soak dev-up dev-down run-watcher run-writer run-gateway-embedded run-nats3 clean build release musl dist tarball release-check docker-build docker-push firecracker-rootfs firecracker-kernel
+.PHONY: help setup provision demo test lint bench bench-quick soak soak-nats3 dev-up dev-down run-watcher run-writer run-gateway-embedded run-nats3 clean build release musl dist tarball release-check docker-build docker-push firecracker-rootfs firecracker-kernel
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-28s %s\n", $$1, $$2 }'
@@ -63,6 +63,9 @@ bench-quick: setup ## run a few small benchmarks; fails when a ratio falls short
 
 soak: setup ## compare both sides under faults, over and over (MINUTES=30, SEED=...)
 	@$(NODE) test/faults/soak.ts
+
+soak-nats3: setup ## store and load a million messages while the server is killed, and compare (MESSAGES=1000000, SEED=...)
+	@$(NODE) test/faults/soak-nats3.ts
 
 dev-up: setup ## start a stack that stays: Elasticsearch 9200, OpenSearch 9201, NATS 4222 (DEV_SOURCE_PORT, DEV_TARGET_PORT, DEV_NATS_PORT)
 	@$(NODE) scripts/dev.ts up

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { places } from '../scripts/demo/places.ts';
 import { startNats, startS3, temporaryDirectory, type Server } from '../scripts/servers.ts';
 import { killAtEnd, spareAtEnd } from '../scripts/servers/watchdog.ts';
-import { headerBytesOf, PublishLines, sendLines } from '../src/jetstream/wire-out.ts';
+import { leastHeaderBytes, PublishLines, sendLines } from '../src/jetstream/wire-out.ts';
 import { connectNats, type NatsLink } from '../src/jetstream/index.ts';
 import type { JobAnswer } from '../src/nats3/schema.ts';
 import type { Benchmark, Context, Goal, Measure, Result } from './benchmark.ts';
@@ -22,14 +22,18 @@ const floors = { store: 150_000, load: 100_000 };
 const peakMaxMb = 200;
 const port = 18_431;
 
-/** Rates a second, CPU of nats3 alone in µs a message, its peak memory, and stored bytes a message. */
+/** Rates a second, CPU of nats3 and of nats-server in µs a message, the peak memory of nats3, and stored bytes a message. */
 type Figures = {
   rawRead: number;
+  rawReadServerMicros: number;
   store: number;
   storeMicros: number;
+  storeServerMicros: number;
   rawPublish: number;
+  rawPublishServerMicros: number;
   load: number;
   loadMicros: number;
+  loadServerMicros: number;
   peakMb: number;
   storedBytes: number;
 };
@@ -40,7 +44,8 @@ export const benchmark: Benchmark = {
   about:
     'One stream of real places as text is stored in a bucket (versitygw) and loaded into another stream of the same nats-server, default settings, all on ' +
     'the same two cores. Beside it, in the same run and on the same server: reading that stream and throwing it away, and publishing those messages with one ' +
-    'answer a hundred. Time runs from the order to the job’s end; CPU and memory are those of nats3 alone.',
+    'answer a hundred. Time runs from the order to the job’s end; CPU and memory are those of nats3 alone, but for what nats-server spends on a message: ' +
+    'most of it on one core, so that it bounds the rate.',
   async run({ quick, say }: Context): Promise<Result> {
     const measures: Measure[] = [];
     const goals: Goal[] = [];
@@ -51,9 +56,12 @@ export const benchmark: Benchmark = {
       const of = (key: keyof Figures): number[] => runs.map((run) => run[key]);
       const at = (key: keyof Figures): number => median(of(key));
       const label = `${size.toLocaleString('en-US')} bytes`;
+      const side = (what: string, name: 'store' | 'load', raw: 'rawRead' | 'rawPublish'): string =>
+        `${what} ${show(at(name))}/s (raw ${show(at(raw))}) for ${show(at(`${name}Micros`))} µs CPU a message and ` +
+        `${show(at(`${name}ServerMicros`))} of nats-server (raw ${show(at(`${raw}ServerMicros`))})`;
       say(
-        `${label}: stored ${show(at('store'))}/s (raw read ${show(at('rawRead'))}), loaded ${show(at('load'))}/s (raw publish ${show(at('rawPublish'))}), ` +
-          `${show(at('storedBytes'))} bytes stored a message, ${show(at('storeMicros'))} and ${show(at('loadMicros'))} µs CPU a message, peak ${show(at('peakMb'))} MB`,
+        `${label}: ${side('stored', 'store', 'rawRead')}, ${side('loaded', 'load', 'rawPublish')}, ` +
+          `${show(at('storedBytes'))} bytes stored a message, peak ${show(at('peakMb'))} MB`,
       );
       measures.push(
         { name: `store, ${label}`, unit: 'messages/s', values: of('store') },
@@ -64,6 +72,10 @@ export const benchmark: Benchmark = {
         { name: `raw publish, ${label}`, unit: 'messages/s', values: of('rawPublish') },
         { name: `store, ${label}, CPU`, unit: 'µs/message', values: of('storeMicros') },
         { name: `load, ${label}, CPU`, unit: 'µs/message', values: of('loadMicros') },
+        { name: `nats-server during store, ${label}, CPU`, unit: 'µs/message', values: of('storeServerMicros') },
+        { name: `nats-server during raw read, ${label}, CPU`, unit: 'µs/message', values: of('rawReadServerMicros') },
+        { name: `nats-server during load, ${label}, CPU`, unit: 'µs/message', values: of('loadServerMicros') },
+        { name: `nats-server during raw publish, ${label}, CPU`, unit: 'µs/message', values: of('rawPublishServerMicros') },
         { name: `stored, ${label}`, unit: 'bytes/message', values: of('storedBytes') },
         { name: `peak memory, ${label}`, unit: 'MB', values: of('peakMb') },
       );
@@ -92,16 +104,29 @@ async function measure(size: number, messages: number): Promise<Figures> {
   const link = await connectNats({ urls: [nats.url], name: 'bench' });
   try {
     const payloads = payloadsOf(size);
-    const rawPublish = messages / (await publish(link, 'PLACES', payloads, messages));
-    const rawRead = messages / (await readAway(link, 'PLACES', messages));
+    const published = await beside(nats, () => publish(link, 'PLACES', payloads, messages));
+    const read = await beside(nats, () => readAway(link, 'PLACES', messages));
     await link.manager.streams.add({ name: 'AGAIN', subjects: ['AGAIN.>'] });
-    return { rawPublish, rawRead, ...(await work(nats, s3, credentials, messages)) };
+    return {
+      rawPublish: messages / published.result,
+      rawPublishServerMicros: (published.serverMs * 1000) / messages,
+      rawRead: messages / read.result,
+      rawReadServerMicros: (read.serverMs * 1000) / messages,
+      ...(await work(nats, s3, credentials, messages)),
+    };
   } finally {
     await link.close();
     await s3.stop();
     await nats.stop();
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** What the server spends meanwhile. */
+async function beside<Made>(server: Server, work: () => Promise<Made>): Promise<{ result: Made; serverMs: number }> {
+  const before = costOf(server.pid).cpuMs;
+  const result = await work();
+  return { result, serverMs: costOf(server.pid).cpuMs - before };
 }
 
 /** Texts of one size, made of real places. */
@@ -128,13 +153,13 @@ async function publish(link: NatsLink, stream: string, payloads: readonly Buffer
     },
   });
   const lines = new PublishLines();
-  const none = Buffer.alloc(0);
   const startedAt = performance.now();
   for (let sent = 0; answered.through < messages;) {
     while (sent < messages && sent - answered.through < window && lines.bytes < 65_536) {
       const payload = payloads[sent++ % payloads.length]!;
       const reply = sent % every === 0 || sent === messages ? `${inbox}.${sent}` : '';
-      lines.add(`${stream}.${sent % 10}`, reply, '', none, headerBytesOf('', none), payload);
+      lines.begin(`${stream}.${sent % 10}`, reply, leastHeaderBytes, payload.length);
+      lines.end(payload, 0, payload.length);
     }
     if (lines.bytes > 0) sendLines(link.connection, lines.take());
     const isFull = sent - answered.through >= window || sent === messages;
@@ -180,10 +205,10 @@ async function work(
   s3: Server,
   credentials: Credentials,
   messages: number,
-): Promise<Omit<Figures, 'rawRead' | 'rawPublish'>> {
+): Promise<Omit<Figures, `raw${string}`>> {
   const main = fileURLToPath(new URL('../src/nats3/main.ts', import.meta.url));
-  const profile = process.env['NATS3_PROFILE'];
-  const flags = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
+  const { BENCH_PROFILES: profiles } = process.env;
+  const flags = profiles === undefined ? [] : ['--cpu-prof', '--cpu-prof-interval=500', `--cpu-prof-dir=${profiles}`];
   const child = spawn(
     process.execPath,
     [
@@ -212,33 +237,24 @@ async function work(
   const gone = once(child, 'exit');
   try {
     await moment(child, async () => (await fetch(`http://127.0.0.1:${port}/health/ready`)).ok);
-    const stored = await timed(child, pid, '/store/job', {
-      name: 'bench',
-      stream: 'PLACES',
-      subject: '>',
-      bucket: 'bench',
-      create_bucket: true,
-      until: 'end',
-    });
-    const loaded = await timed(child, pid, '/load/job', {
-      name: 'bench',
-      bucket: 'bench',
-      read_stream: 'PLACES',
-      read_subject: 'PLACES.>',
-      write_subject: 'AGAIN.>',
-    });
+    const toStore = { stream: 'PLACES', subject: '>', bucket: 'bench', create_bucket: true, until: 'end' };
+    const { result: stored, serverMs: storeServerMs } = await beside(nats, () => timed(child, pid, '/store/job', toStore));
+    const toLoad = { bucket: 'bench', read_stream: 'PLACES', read_subject: 'PLACES.>', write_subject: 'AGAIN.>' };
+    const { result: loaded, serverMs: loadServerMs } = await beside(nats, () => timed(child, pid, '/load/job', toLoad));
     for (const { job } of [stored, loaded])
       if (job.messages !== messages) throw new Error(`${job.kind} job: ${JSON.stringify(job)}`);
     return {
       store: messages / stored.seconds,
       storeMicros: (stored.cpuMs * 1000) / messages,
+      storeServerMicros: (storeServerMs * 1000) / messages,
       load: messages / loaded.seconds,
       loadMicros: (loaded.cpuMs * 1000) / messages,
+      loadServerMicros: (loadServerMs * 1000) / messages,
       peakMb: costOf(pid).peakBytes / 2 ** 20,
       storedBytes: stored.job.stored_bytes! / messages,
     };
   } finally {
-    process.kill(pid, profile === undefined ? 'SIGKILL' : 'SIGTERM');
+    process.kill(pid, profiles === undefined ? 'SIGKILL' : 'SIGTERM');
     await gone;
     spareAtEnd(pid);
   }
@@ -257,7 +273,7 @@ async function timed(
   const answer = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(order),
+    body: JSON.stringify({ name: 'bench', ...order }),
   });
   if (!answer.ok) throw new Error(await answer.text());
   let job: JobAnswer | undefined;

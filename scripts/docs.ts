@@ -36,7 +36,10 @@ function pages(): Map<string, string> {
     ['docs/configuration.md', configurationPage(schemas)],
     ['docs/metrics.md', metricsPage(metrics)],
     ['docs/errors.md', errorsPage(ROOT)],
-    ['docs/reliability.md', reliabilityPage(read(join(ROOT, 'docs/reliability.jsonl')) ?? '')],
+    [
+      'docs/reliability.md',
+      reliabilityPage(read(join(ROOT, 'docs/reliability.jsonl')) ?? '', read(join(ROOT, 'docs/round-trips.jsonl')) ?? ''),
+    ],
     ['config/example.yaml', exampleFile(schemas)],
     ['config/nats3.toml', exampleToml(nats3Settings as unknown as Schema)],
   ]);

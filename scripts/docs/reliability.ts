@@ -17,6 +17,23 @@ export type SoakResult = {
   outcome: 'exact' | 'different';
 };
 
+/** One run of round trips as it stands in docs/round-trips.jsonl. */
+export type RoundTripResult = {
+  date: string;
+  seed: string;
+  commit: string;
+  machine: string;
+  nats: string;
+  s3: string;
+  minutes: number;
+  /** Compared and found equal, and the bytes of their payloads. */
+  messages: number;
+  bytes: number;
+  kills: number;
+  /** `different`: a round failed, and its messages are not counted. */
+  outcome: 'exact' | 'different';
+};
+
 const INTRODUCTION = `# Reliability
 
 The claim: once the changes have gone through, the target holds the documents of the source, byte for byte: none missing, none extra, none
@@ -42,12 +59,35 @@ The comparison itself is tested with planted differences: \`test/e2e/harness.tes
 ## What was compared
 `;
 
-/** The page, from the text of reliability.jsonl. */
-export function reliabilityPage(results: string): string {
-  const runs = results
+const ROUND_TRIPS = `## Round trips of nats3
+
+\`test/faults/soak-nats3.ts\`, by \`make soak-nats3\`: messages of every kind, empty ones and such of 8 MB among them, with headers, on 500 subjects a stream, are
+stored in S3 and loaded into another stream, while the server is killed by SIGKILL at random moments. Then both streams are read, and compared in
+order: payload and headers byte for byte, subject, and the original's sequence and time.
+`;
+
+/** The page, from the texts of reliability.jsonl and round-trips.jsonl. */
+export function reliabilityPage(results: string, roundTrips: string): string {
+  return `${INTRODUCTION}\n${soaks(parse(results))}\n${ROUND_TRIPS}\n${trips(parse(roundTrips))}`;
+}
+
+function parse<Run>(lines: string): Run[] {
+  return lines
     .split('\n')
     .filter((line) => line !== '')
-    .map((line) => JSON.parse(line) as SoakResult);
+    .map((line) => JSON.parse(line) as Run);
+}
+
+function trips(runs: readonly RoundTripResult[]): string {
+  const head = '| date | commit | servers | minutes | messages | MB | kills | outcome | seed | machine |';
+  const rows = runs.map((run) => {
+    const figures = [run.minutes, run.messages, Math.round(run.bytes / 1e6), run.kills].map(grouped);
+    return `| ${[run.date, run.commit, `${run.nats}, ${run.s3}`, ...figures, run.outcome, `\`${run.seed}\``, run.machine].join(' | ')} |`;
+  });
+  return `${[head, '|---|---|---|--:|--:|--:|--:|---|---|---|', ...rows].join('\n')}\n`;
+}
+
+function soaks(runs: readonly SoakResult[]): string {
   const exact = runs.filter((run) => run.outcome === 'exact');
   const sum = (key: 'operations' | 'deletes' | 'kills' | 'documents'): string =>
     grouped(exact.reduce((all, run) => all + run[key], 0));
@@ -60,7 +100,7 @@ export function reliabilityPage(results: string): string {
     const figures = [run.minutes, run.rounds, run.operations, run.deletes, run.kills, run.documents].map(grouped);
     return `| ${[run.date, run.commit, `${run.source} → ${run.target}`, ...figures, run.outcome, `\`${run.seed}\``, run.machine].join(' | ')} |`;
   });
-  return `${INTRODUCTION}\n${[totals, '', head, '|---|---|---|--:|--:|--:|--:|--:|--:|---|---|---|', ...rows].join('\n')}\n`;
+  return `${[totals, '', head, '|---|---|---|--:|--:|--:|--:|--:|--:|---|---|---|', ...rows].join('\n')}\n`;
 }
 
 function grouped(value: number): string {

@@ -1,14 +1,13 @@
 import type { ObjectStore } from '../core/strategy.ts';
 import type { ReadableBlock } from './catalog.ts';
-import type { ArchiveMessage } from './message.ts';
-import type { OpenedPart } from './part.ts';
+import type { ArchiveRun, OpenedPart } from './part.ts';
 import type { MessageFilter } from './selection.ts';
 import { readParts, type OnDamage } from './stored-parts.ts';
 
 /** Walks through the wanted messages of one stored block. */
 export class BlockCursor {
   readonly firstSequence: number;
-  /** Of the stored object. */
+  /** Of header blocks and payloads in the block, uncompressed. */
   readonly bytes: number;
   readonly #filter: MessageFilter;
   readonly #parts: AsyncGenerator<OpenedPart>;
@@ -25,7 +24,7 @@ export class BlockCursor {
     signal: AbortSignal | undefined,
   ) {
     this.firstSequence = block.header.firstSequence;
-    this.bytes = block.bytes;
+    this.bytes = block.header.bytes;
     this.#filter = filter;
     this.#parts = readParts(store, block, block.header.compression, (part) => filter.mayHold(part), onDamage, signal);
   }
@@ -47,8 +46,16 @@ export class BlockCursor {
     return this.#part!.sequence(this.#rows[this.#at]!);
   }
 
-  take(): ArchiveMessage {
-    return this.#part!.message(this.#rows[this.#at++]!);
+  /** The next message, and those that follow it below `limit`, until they are so many or have so many bytes. */
+  take(limit: number, messagesMax: number, bytesMax: number): ArchiveRun {
+    const part = this.#part!;
+    const from = this.#at;
+    let bytes = 0;
+    do {
+      const row = this.#rows[this.#at++]!;
+      bytes += part.headerBytes(row) + part.payloadEnd(row) - part.payloadAt(row);
+    } while (this.hasMore && this.sequence < limit && bytes < bytesMax && this.#at - from < messagesMax);
+    return { part, rows: this.#rows.slice(from, this.#at), bytes, isLast: !this.hasMore };
   }
 
   /** Goes to the first message above `sequence`; false when there is none. */

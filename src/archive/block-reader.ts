@@ -82,7 +82,7 @@ export async function openPart(
     if (crc32(bytes) !== entry.crc) throw new BlockDamage('its checksum is wrong');
     const raw = await decompress(bytes, compression, entry.rawBytes);
     if (raw.length !== entry.rawBytes) throw new BlockDamage(`it opens to ${raw.length} of ${entry.rawBytes} bytes`);
-    const part = new OpenedPart(raw);
+    const part = new OpenedPart(raw, compression !== 'none');
     const last = part.messages - 1;
     if (
       part.messages !== entry.messages ||

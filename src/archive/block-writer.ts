@@ -5,7 +5,7 @@ import { describeParts, type BlockHeader, type BlockOrigin } from './block-heade
 import { compress, defaultLevel } from './compression.ts';
 import type { BlockFormat, Compression } from './key.ts';
 import { encodeEnd, encodePreamble, type PartEntry } from './layout.ts';
-import type { ArchiveMessage } from './message.ts';
+import type { ArchiveMessage, PlacedMessage } from './message.ts';
 import { NdjsonBuilder } from './ndjson.ts';
 import { PartBuilder } from './part-builder.ts';
 import type { PartFacts } from './part-facts.ts';
@@ -90,20 +90,37 @@ export class BlockWriter {
 
   /** Copies the message. Sequences must rise. A promise is to be awaited before the next message: compression has fallen behind. */
   add(message: ArchiveMessage): Promise<void> | undefined {
-    const { sequence } = message;
-    if (sequence <= this.#lastSequence)
-      throw new RangeError(`message ${sequence} after message ${this.#lastSequence}: sequences must rise`);
-    const builder = this.#openBuilder();
+    const builder = this.#builderFor(message.sequence);
     if (!builder.add(message)) {
       this.#finishPart(builder);
       builder.add(message);
     }
+    return this.#added(message, message.headers.length + message.payload.length);
+  }
+
+  /** As `add`. */
+  place(message: PlacedMessage): Promise<void> | undefined {
+    const builder = this.#builderFor(message.sequence);
+    if (!builder.place(message)) {
+      this.#finishPart(builder);
+      builder.place(message);
+    }
+    return this.#added(message, message.end - message.headersAt);
+  }
+
+  #builderFor(sequence: number): PartBuilder | NdjsonBuilder {
+    if (sequence <= this.#lastSequence)
+      throw new RangeError(`message ${sequence} after message ${this.#lastSequence}: sequences must rise`);
+    return this.#openBuilder();
+  }
+
+  #added({ sequence, timestamp }: ArchiveMessage | PlacedMessage, bytes: number): Promise<void> | undefined {
     if (this.#messages++ === 0) {
       this.#firstSequence = sequence;
-      this.#firstTimestamp = message.timestamp;
+      this.#firstTimestamp = timestamp;
     }
     this.#lastSequence = sequence;
-    this.#bytes += message.headers.length + message.payload.length;
+    this.#bytes += bytes;
     return this.#room?.promise;
   }
 

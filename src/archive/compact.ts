@@ -99,10 +99,12 @@ async function rewrite(
   };
   const filter = new MessageFilter({ stream });
   for await (const batch of mergeBlocks(store, group, { filter, onDamage: refuse, signal })) {
-    for (const message of batch) {
-      const room = writer.add(message);
-      if (room !== undefined) await room;
-      if (writer.bytes >= targetBytes) await flush();
+    for (const { part, rows } of batch) {
+      for (const row of rows) {
+        const room = writer.add(part.message(row));
+        if (room !== undefined) await room;
+        if (writer.bytes >= targetBytes) await flush();
+      }
     }
   }
   if (writer.messages > 0) await flush();

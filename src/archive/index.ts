@@ -9,7 +9,8 @@ export { blockFolder, blockKey, parseBlockKey, trimPrefix, type BlockFormat, typ
 export { timeOf, type ArchiveMessage } from './message.ts';
 export { messageToJson } from './ndjson.ts';
 export { pruneArchive } from './prune.ts';
-export { readArchive, type ArchiveBatch, type ArchivePosition, type ReadOptions } from './read-archive.ts';
+export type { OpenedPart } from './part.ts';
+export { readArchive, readRuns, type ArchivePosition, type ArchiveRuns, type ReadOptions } from './read-archive.ts';
 export type { Selection } from './selection.ts';
 export { storeBlock } from './store-block.ts';
 export { summariseArchive } from './summary.ts';

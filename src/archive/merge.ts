@@ -1,7 +1,7 @@
 import type { ObjectStore } from '../core/strategy.ts';
 import { BlockCursor } from './block-cursor.ts';
 import type { ReadableBlock } from './catalog.ts';
-import type { ArchiveMessage } from './message.ts';
+import type { ArchiveRun } from './part.ts';
 import type { MessageFilter } from './selection.ts';
 import { BlockGone, type OnDamage } from './stored-parts.ts';
 
@@ -16,38 +16,38 @@ export type MergeOptions = {
 /** A batch ends here, or with a part. */
 const batchMessagesMax = 8_192;
 const batchBytesMax = 1024 * 1024;
-/** Blocks that are read ahead of the one in use, as long as they are small. */
+/** Blocks that are read ahead of the one in use, as long as they hold little: of each, some parts are opened. */
 const blocksAhead = 4;
-const aheadBytesMax = 8 * 1024 * 1024;
+const aheadBytesMax = 20 * 1024 * 1024;
 
 /** The wanted messages of blocks of one life of a stream, each sequence once, in order. Throws BlockGone. */
 export async function* mergeBlocks(
   store: ObjectStore,
   blocks: readonly ReadableBlock[],
   { filter, onDamage, after = 0, signal }: MergeOptions,
-): AsyncGenerator<ArchiveMessage[]> {
+): AsyncGenerator<ArchiveRun[]> {
   const pending = blocks
     .toSorted((a, b) => a.header.firstSequence - b.header.firstSequence)
     .map((block) => new BlockCursor(store, block, filter, onDamage, signal));
   const active: BlockCursor[] = [];
   let last = after;
-  let batch: ArchiveMessage[] = [];
+  let batch: ArchiveRun[] = [];
+  let messages = 0;
   let bytes = 0;
   try {
     for (;;) {
       const next = await advance(pending, active, last);
       if (next === undefined) break;
       const { cursor, limit } = next;
-      do {
-        const message = cursor.take();
-        last = message.sequence;
-        batch.push(message);
-        bytes += message.payload.length + message.headers.length;
-      } while (cursor.hasMore && cursor.sequence < limit && bytes < batchBytesMax && batch.length < batchMessagesMax);
-      if (bytes < batchBytesMax && batch.length < batchMessagesMax && cursor.hasMore) continue;
+      const run = cursor.take(limit, batchMessagesMax - messages, batchBytesMax - bytes);
+      last = run.part.sequence(run.rows.at(-1)!);
+      batch.push(run);
+      messages += run.rows.length;
+      bytes += run.bytes;
+      if (bytes < batchBytesMax && messages < batchMessagesMax && cursor.hasMore) continue;
       yield batch;
       batch = [];
-      bytes = 0;
+      messages = bytes = 0;
     }
   } catch (error) {
     // What was read before that is good, and is not to be read again.

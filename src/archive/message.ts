@@ -14,6 +14,14 @@ export type ArchiveMessage = {
   readonly payload: Uint8Array;
 };
 
+/** The same, where it lies among other bytes: the header block from `headersAt`, the payload from `payloadAt` to `end`. */
+export type PlacedMessage = Pick<ArchiveMessage, 'subject' | 'sequence' | 'timestamp' | 'nanos'> & {
+  readonly bytes: Buffer;
+  readonly headersAt: number;
+  readonly payloadAt: number;
+  readonly end: number;
+};
+
 /** The time that a stream gave a message, in ns since 1970. */
 export function timeOf(message: Pick<ArchiveMessage, 'timestamp' | 'nanos'>): bigint {
   return joinTime(message.timestamp, message.nanos);

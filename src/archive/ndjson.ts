@@ -5,7 +5,7 @@ import type { BlockOrigin } from './block-header.ts';
 import { BlockDamage } from './damage.ts';
 import { headersByName, headersFromNames } from './header-block.ts';
 import type { Compression } from './key.ts';
-import { timeOf, type ArchiveMessage } from './message.ts';
+import { timeOf, type ArchiveMessage, type PlacedMessage } from './message.ts';
 import { PartBuilder } from './part-builder.ts';
 import { subjectsOfPart, TimeSpan, type PartFacts } from './part-facts.ts';
 import { summariseSubjects } from './subjects.ts';
@@ -58,6 +58,10 @@ export class NdjsonBuilder {
     this.#lines.push(line);
     this.#bytes += bytes;
     return true;
+  }
+
+  place({ bytes, headersAt, payloadAt, end, ...message }: PlacedMessage): boolean {
+    return this.add({ ...message, headers: bytes.subarray(headersAt, payloadAt), payload: bytes.subarray(payloadAt, end) });
   }
 
   finish(take: (bytes: number) => Buffer): { raw: Buffer; facts: PartFacts } {

@@ -1,4 +1,4 @@
-import type { ArchiveMessage } from './message.ts';
+import type { ArchiveMessage, PlacedMessage } from './message.ts';
 import { partColumns, partHeadBytes } from './part.ts';
 import { subjectsOfPart, TimeSpan, type PartFacts } from './part-facts.ts';
 import { summariseSubjects } from './subjects.ts';
@@ -46,7 +46,25 @@ export class PartBuilder {
 
   /** False where the message belongs into the next part; an empty part takes any. Sequences must rise. */
   add(message: ArchiveMessage): boolean {
-    const { subject, headers, payload, sequence, timestamp, nanos } = message;
+    const { headers, payload } = message;
+    if (!this.#enter(message, headers.length, payload.length)) return false;
+    this.#headers.append(bufferOf(headers), 0, headers.length);
+    this.#payloads.append(bufferOf(payload), 0, payload.length);
+    return true;
+  }
+
+  /** As `add`. */
+  place(message: PlacedMessage): boolean {
+    const { bytes, headersAt, payloadAt, end } = message;
+    if (!this.#enter(message, payloadAt - headersAt, end - payloadAt)) return false;
+    if (payloadAt > headersAt) this.#headers.append(bytes, headersAt, payloadAt);
+    this.#payloads.append(bytes, payloadAt, end);
+    return true;
+  }
+
+  /** Everything of a message but its bytes. */
+  #enter(message: ArchiveMessage | PlacedMessage, headerBytes: number, payloadBytes: number): boolean {
+    const { subject, sequence, timestamp, nanos } = message;
     let number = this.#subjects.get(subject);
     const subjectBytes = number === undefined ? Buffer.byteLength(subject) : 0;
     if (this.#messages === 0) {
@@ -54,7 +72,7 @@ export class PartBuilder {
       this.#firstTimestamp = this.#timestamp = timestamp;
       this.#nanos = 0;
     } else {
-      const more = bytesPerMessage + (number === undefined ? 4 + subjectBytes : 0) + headers.length + payload.length;
+      const more = bytesPerMessage + (number === undefined ? 4 + subjectBytes : 0) + headerBytes + payloadBytes;
       if (this.bytes + more > this.bytesMax) return false;
       if (sequence - this.#lastSequence > uint32Max || Math.abs(timestamp - this.#timestamp) > int32Max) return false;
     }
@@ -69,14 +87,12 @@ export class PartBuilder {
     this.#columns[room + at] = timestamp - this.#timestamp;
     this.#columns[2 * room + at] = nanos - this.#nanos;
     this.#columns[3 * room + at] = number;
-    this.#columns[4 * room + at] = headers.length;
-    this.#columns[5 * room + at] = payload.length;
+    this.#columns[4 * room + at] = headerBytes;
+    this.#columns[5 * room + at] = payloadBytes;
     this.#lastSequence = sequence;
     this.#timestamp = timestamp;
     this.#nanos = nanos;
     this.#span.include(timestamp, nanos, at === 0);
-    this.#headers.append(headers);
-    this.#payloads.append(payload);
     return true;
   }
 
@@ -126,14 +142,14 @@ class Bytes {
     this.#buffer = this.#usual;
   }
 
-  append(bytes: Uint8Array): void {
-    const end = this.length + bytes.length;
+  append(bytes: Buffer, from: number, to: number): void {
+    const end = this.length + to - from;
     if (end > this.#buffer.length) {
       const larger = Buffer.allocUnsafeSlow(Math.max(end, 2 * this.#buffer.length));
       larger.set(this.#buffer.subarray(0, this.length));
       this.#buffer = larger;
     }
-    this.#buffer.set(bytes, this.length);
+    bytes.copy(this.#buffer, this.length, from, to);
     this.length = end;
   }
 
@@ -144,4 +160,8 @@ class Bytes {
     this.#buffer = this.#usual;
     return length;
   }
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }

@@ -13,6 +13,7 @@ export class OpenedPart {
   readonly messages: number;
   readonly subjects: readonly string[];
   readonly #raw: Buffer;
+  readonly #isAlone: boolean;
   readonly #sequences: Float64Array;
   readonly #timestamps: Float64Array;
   readonly #nanos: Float64Array;
@@ -21,8 +22,8 @@ export class OpenedPart {
   readonly #headersAt: Uint32Array;
   readonly #payloadsAt: Uint32Array;
 
-  /** Throws BlockDamage where the bytes contradict themselves. */
-  constructor(raw: Buffer) {
+  /** `isAlone`: nothing else lies in that memory. Throws BlockDamage where the bytes contradict themselves. */
+  constructor(raw: Buffer, isAlone = false) {
     if (raw.length < partHeadBytes) throw new BlockDamage('the part is too short');
     const messages = raw.readUInt32LE(0);
     const subjects = raw.readUInt32LE(4);
@@ -36,6 +37,7 @@ export class OpenedPart {
     const column = (at: number): Uint32Array => numbers.subarray(at * messages, (at + 1) * messages);
     this.messages = messages;
     this.#raw = raw;
+    this.#isAlone = isAlone;
     this.#sequences = risingSums(column(0), Number(raw.readBigUInt64LE(24)));
     this.#timestamps = signedSums(column(1), Number(raw.readBigInt64LE(32)));
     this.#nanos = signedSums(column(2), 0);
@@ -74,6 +76,29 @@ export class OpenedPart {
     return this.#raw.length - this.#headersAt[0]!;
   }
 
+  /** All of the part: headers and payloads lie in it. */
+  get bytes(): Buffer {
+    return this.#raw;
+  }
+
+  /** Nobody looks at it any more: its memory need not wait for the collector. */
+  free(): void {
+    if (this.#isAlone && this.#raw.buffer instanceof ArrayBuffer) this.#raw.buffer.transfer(0);
+  }
+
+  /** Where the payload begins. */
+  payloadAt(at: number): number {
+    return this.#payloadsAt[at]!;
+  }
+
+  payloadEnd(at: number): number {
+    return this.#payloadsAt[at + 1]!;
+  }
+
+  headerBytes(at: number): number {
+    return this.#headersAt[at + 1]! - this.#headersAt[at]!;
+  }
+
   headers(at: number): Buffer {
     return this.#raw.subarray(this.#headersAt[at], this.#headersAt[at + 1]);
   }
@@ -93,6 +118,16 @@ export class OpenedPart {
     };
   }
 }
+
+/** Some messages of a part, in order. */
+export type ArchiveRun = {
+  part: OpenedPart;
+  rows: readonly number[];
+  /** Of their header blocks and payloads. */
+  bytes: number;
+  /** The part holds nothing more that is wanted. */
+  isLast: boolean;
+};
 
 /** Of differences to the one before; the first has none. */
 function risingSums(deltas: Uint32Array, first: number): Float64Array {

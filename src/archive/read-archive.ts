@@ -4,6 +4,7 @@ import { describeBlocks, findBlocks, type BlockPlace, type FoundBlock, type Read
 import { asDamage } from './damage.ts';
 import { mergeBlocks } from './merge.ts';
 import type { ArchiveMessage } from './message.ts';
+import type { ArchiveRun } from './part.ts';
 import { MessageFilter, type Selection } from './selection.ts';
 import { BlockGone, type OnDamage } from './stored-parts.ts';
 
@@ -12,6 +13,8 @@ export type ArchivePosition = { streamCreated: string; sequence: number };
 
 /** Messages of one life of the stream, in order. Their bytes are views that live as long as they are held. */
 export type ArchiveBatch = { streamCreated: string; messages: ArchiveMessage[] };
+/** The same where they lie. */
+export type ArchiveRuns = { streamCreated: string; runs: readonly ArchiveRun[] };
 
 export type ReadOptions = {
   /** Goes on behind this position. */
@@ -34,6 +37,16 @@ export async function* readArchive(
   selection: Selection,
   options: ReadOptions = {},
 ): AsyncGenerator<ArchiveBatch> {
+  for await (const { streamCreated, runs } of readRuns(store, selection, options))
+    yield { streamCreated, messages: runs.flatMap(({ part, rows }) => rows.map((row) => part.message(row))) };
+}
+
+/** As `readArchive`, for whoever can do without an object a message. */
+export async function* readRuns(
+  store: ObjectStore,
+  selection: Selection,
+  options: ReadOptions = {},
+): AsyncGenerator<ArchiveRuns> {
   const filter = new MessageFilter(selection);
   const onDamage: OnDamage = (error, lost) => {
     if (options.onDamage === undefined) throw error;
@@ -46,10 +59,11 @@ export async function* readArchive(
       const lives = await findLives(store, selection, filter, { ...options, after, onDamage });
       for (const [streamCreated, blocks] of lives) {
         const sequence = after?.streamCreated === streamCreated ? after.sequence : 0;
-        for await (const messages of mergeBlocks(store, blocks, { filter, onDamage, after: sequence, signal: options.signal })) {
-          after = { streamCreated, sequence: messages.at(-1)!.sequence };
+        for await (const runs of mergeBlocks(store, blocks, { filter, onDamage, after: sequence, signal: options.signal })) {
+          const { part, rows } = runs.at(-1)!;
+          after = { streamCreated, sequence: part.sequence(rows.at(-1)!) };
           gones = 0;
-          yield { streamCreated, messages };
+          yield { streamCreated, runs };
         }
       }
       return;

@@ -1,36 +1,18 @@
 import { createInbox, type Msg, type Subscription } from '@nats-io/transport-node';
 import { GatewayError } from '../core/errors.ts';
+import { ChainLines, type ChainMessage, type ChainStart } from './chain-lines.ts';
 import { systemClock, type Clock } from './clock.ts';
 import type { LinkEvent, NatsLink } from './connect.ts';
 import { natsFailure, notPermitted } from './failures.ts';
 import { pubAckReader, type PubAck } from './puback.ts';
 import { foreignStream, judgeRefusal, tooLarge } from './publish-verdict.ts';
-import { headerBytesOf, PublishLines, sendLines } from './wire-out.ts';
+import { sendLines } from './wire-out.ts';
 
-export type ChainSettings = {
-  stream: string;
-  /**
-   * `linked`: every message is taken only directly behind the one before it, the first only behind `lastSequence`. So one answer tells
-   * of all before it, and nothing is taken twice or out of order, whatever became of an earlier publisher. It needs a stream
-   * that nobody else publishes to. `apart`: messages are answered one by one, and only the stream's deduplication guards them.
-   */
-  mode: 'linked' | 'apart';
-  /** Last sequence of the stream when it was looked at. */
-  lastSequence: number;
+export type ChainSettings = ChainStart & {
   windowMessages?: number;
   windowBytes?: number;
   /** Without an answer for so long, the chain has failed. */
   ackTimeoutMs?: number;
-};
-
-export type ChainMessage = {
-  subject: string;
-  /** Deduplication id; one a message. */
-  id: string;
-  /** Header lines of our own, and those carried over, each line with its end. */
-  ownLines: string;
-  lines: Uint8Array;
-  payload: Uint8Array;
 };
 
 export type ChainEvents<Tag> = {
@@ -62,7 +44,7 @@ export class Chain<Tag> {
   readonly #replies: Subscription;
   readonly #unwatch: () => void;
   readonly #read = pubAckReader();
-  readonly #lines = new PublishLines();
+  readonly #lines: ChainLines;
   /** Messages that ask for an answer, by number; those from `#head` on are unanswered. */
   readonly #marks = new Map<number, Mark<Tag>>();
   #head = 1;
@@ -70,8 +52,8 @@ export class Chain<Tag> {
   #messages = 0;
   #bytes = 0;
   #unmarked: Sum = { messages: 0, bytes: 0, payloadBytes: 0 };
-  #held: { message: ChainMessage; tag: Tag } | undefined;
-  #previousId: string | undefined;
+  /** Of the last message added. */
+  #lastTag: Tag | undefined;
   #heardAt = 0;
   #waiters: (() => void)[] = [];
   #cancelTimeout: (() => void) | undefined;
@@ -81,6 +63,7 @@ export class Chain<Tag> {
   constructor(link: NatsLink, settings: ChainSettings, events: ChainEvents<Tag>, clock: Clock = systemClock) {
     this.#link = link;
     this.#settings = { ...defaults, ...settings };
+    this.#lines = new ChainLines(settings);
     this.#events = events;
     this.#clock = clock;
     this.#inbox = `${createInbox(link.inboxPrefix)}.`;
@@ -114,10 +97,8 @@ export class Chain<Tag> {
   /** Takes a message; it goes out at `flush`, with the next ones, or a moment later. */
   add(message: ChainMessage, tag: Tag): void {
     if (this.#over) return;
-    const before = this.#held;
-    this.#held = { message, tag };
-    if (before !== undefined) this.#write(before.message, before.tag, false);
-    if (this.#lines.bytes >= sendFromBytes) this.#send();
+    this.#write(message, tag);
+    if (this.#lines.bytes >= sendFromBytes) this.flush();
     else if (!this.#sending) {
       this.#sending = true;
       setImmediate(() => {
@@ -129,11 +110,17 @@ export class Chain<Tag> {
 
   /** Sends what was taken, and asks for an answer to the last of it. */
   flush(): void {
-    const last = this.#held;
-    this.#held = undefined;
-    if (this.#over) return;
-    if (last !== undefined) this.#write(last.message, last.tag, true);
-    this.#send();
+    if (this.#lines.bytes === 0 || this.#over) return;
+    if (!this.#link.connected) {
+      this.#fail(cut('the connection was cut'));
+      return;
+    }
+    if (this.#unmarked.messages > 0) this.#lines.askLast(this.#mark());
+    try {
+      sendLines(this.#link.connection, this.#lines.take(this.#number));
+    } catch (error) {
+      this.#fail(natsFailure(error, `publishing to stream ${this.#settings.stream}`));
+    }
   }
 
   close(): void {
@@ -144,51 +131,34 @@ export class Chain<Tag> {
     this.#wake();
   }
 
-  #write(message: ChainMessage, tag: Tag, last: boolean): void {
-    const { mode, stream, lastSequence } = this.#settings;
-    const { subject, id, lines, payload } = message;
-    const first = this.#previousId === undefined;
-    let own = `Nats-Msg-Id: ${id}\r\n`;
-    if (mode === 'apart') own += `Nats-Expected-Stream: ${stream}\r\n`;
-    else if (first) own += `Nats-Expected-Stream: ${stream}\r\nNats-Expected-Last-Sequence: ${lastSequence}\r\n`;
-    else own += `Nats-Expected-Last-Msg-Id: ${this.#previousId}\r\n`;
-    own += message.ownLines;
-    const headerBytes = headerBytesOf(own, lines);
-    const bytes = headerBytes + payload.length;
+  #write(message: ChainMessage, tag: Tag): void {
+    const { isFirst } = this.#lines;
+    const bytes = this.#lines.measure(message);
     if (bytes > this.#link.maxPayload) {
-      this.#fail(tooLarge(subject, `${bytes} bytes with headers, and max_payload of the server is ${this.#link.maxPayload}`));
+      const what = `${bytes} bytes with headers, and max_payload of the server is ${this.#link.maxPayload}`;
+      this.#fail(tooLarge(message.subject, what));
       return;
     }
-    this.#previousId = id;
     const unmarked = this.#unmarked;
     unmarked.messages++;
     unmarked.bytes += bytes;
-    unmarked.payloadBytes += payload.length;
+    unmarked.payloadBytes += message.payloadEnd - message.payloadAt;
     this.#messages++;
     this.#bytes += bytes;
-    let reply = '';
+    this.#lastTag = tag;
+    const { mode } = this.#settings;
     // The first asks for itself: where it cannot be taken at all, the answer says why.
-    if (last || first || mode === 'apart' || unmarked.messages >= markEvery.messages || unmarked.bytes >= markEvery.bytes) {
-      const number = ++this.#number;
-      this.#marks.set(number, { tag, ...unmarked, stored: 0 });
-      this.#unmarked = { messages: 0, bytes: 0, payloadBytes: 0 };
-      reply = this.#inbox + number.toString(36);
-      if (this.#marks.size === 1) this.#heardAt = this.#clock.now();
-    }
-    this.#lines.add(subject, reply, own, lines, headerBytes, payload);
+    const asks = isFirst || mode === 'apart' || unmarked.messages >= markEvery.messages || unmarked.bytes >= markEvery.bytes;
+    this.#lines.write(message, asks ? this.#mark() : '');
   }
 
-  #send(): void {
-    if (this.#lines.bytes === 0 || this.#over) return;
-    if (!this.#link.connected) {
-      this.#fail(cut('the connection was cut'));
-      return;
-    }
-    try {
-      sendLines(this.#link.connection, this.#lines.take());
-    } catch (error) {
-      this.#fail(natsFailure(error, `publishing to stream ${this.#settings.stream}`));
-    }
+  /** The last message added asks for an answer, to this reply subject, for all since the one that asked before. */
+  #mark(): string {
+    const number = ++this.#number;
+    this.#marks.set(number, { tag: this.#lastTag!, ...this.#unmarked, stored: 0 });
+    this.#unmarked = { messages: 0, bytes: 0, payloadBytes: 0 };
+    if (this.#marks.size === 1) this.#heardAt = this.#clock.now();
+    return this.#inbox + number.toString(36);
   }
 
   #answered(error: Error | null, reply: Msg): void {
@@ -230,6 +200,7 @@ export class Chain<Tag> {
       more.messages += mark.messages;
       more.payloadBytes += mark.payloadBytes;
     }
+    this.#lines.reuse(number);
     this.#events.onStored(last.tag, last.stored, more);
   }
 

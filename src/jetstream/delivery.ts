@@ -1,5 +1,6 @@
 import type { Msg } from '@nats-io/transport-node';
 import type { Delivery, Message } from '../core/strategy.ts';
+import { digits } from './digits.ts';
 import { headerMap } from './headers.ts';
 
 /** What the reply subject of a delivered message tells. */
@@ -17,47 +18,42 @@ export type Origin = {
 
 const prefix = Buffer.from('$JS.ACK.');
 const dot = 0x2e;
-const zero = 0x30;
 /** Digits of the time that are ns within a ms. */
 const nanoDigits = 6;
 const dots = new Int32Array(16);
 
 /**
  * Reads `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time in ns>.<pending>`, or the newer form with
- * `<domain>.<account hash>` before the stream (ADR-15). Undefined: not a delivery, but a status message. Every message passes here, so
- * the bytes are read as they are.
+ * `<domain>.<account hash>` before the stream (ADR-15). Undefined: not a delivery, but a status message.
  */
 export function readOrigin(reply: Uint8Array): Origin | undefined {
-  if (reply.length < prefix.length) return undefined;
-  for (let at = 0; at < prefix.length; at++) if (reply[at] !== prefix[at]) return undefined;
-  let count = 0;
-  for (let at = 0; at < reply.length && count < dots.length; at++) if (reply[at] === dot) dots[count++] = at;
-  const first = count === 8 ? 4 : count >= 10 ? 6 : -1;
-  if (first < 0) return undefined;
-  const end = (token: number): number => (token < count ? dots[token]! : reply.length);
-  const token = (at: number): number => digits(reply, dots[at - 1]! + 1, end(at));
-  const timeFrom = dots[first + 2]! + 1;
-  const nanosFrom = end(first + 3) - nanoDigits;
-  const origin = {
-    deliveries: token(first),
-    sequence: token(first + 1),
-    consumerSequence: token(first + 2),
-    timestamp: digits(reply, timeFrom, nanosFrom),
-    nanos: digits(reply, nanosFrom, nanosFrom + nanoDigits),
-    pending: token(first + 4),
-  };
-  return Number.isNaN(origin.deliveries + origin.sequence + origin.timestamp) ? undefined : origin;
+  const origin = emptyOrigin();
+  return readOriginInto(origin, reply, 0, reply.length) ? origin : undefined;
 }
 
-function digits(bytes: Uint8Array, from: number, to: number): number {
-  if (from >= to) return NaN;
-  let value = 0;
-  for (let at = from; at < to; at++) {
-    const digit = bytes[at]! - zero;
-    if (digit < 0 || digit > 9) return NaN;
-    value = value * 10 + digit;
-  }
-  return value;
+export function emptyOrigin(): Origin {
+  return { sequence: 0, timestamp: 0, nanos: 0, deliveries: 0, consumerSequence: 0, pending: 0 };
+}
+
+/** As `readOrigin`, of a reply subject that lies among other bytes. Every message passes here: nothing is made. */
+export function readOriginInto(origin: Origin, bytes: Uint8Array, from: number, to: number): boolean {
+  if (to - from < prefix.length) return false;
+  for (let at = 0; at < prefix.length; at++) if (bytes[from + at] !== prefix[at]) return false;
+  let count = 0;
+  for (let at = from; at < to && count < dots.length; at++) if (bytes[at] === dot) dots[count++] = at;
+  const first = count === 8 ? 4 : count >= 10 ? 6 : -1;
+  if (first < 0) return false;
+  const end = (token: number): number => (token < count ? dots[token]! : to);
+  const token = (at: number): number => digits(bytes, dots[at - 1]! + 1, end(at));
+  const timeFrom = dots[first + 2]! + 1;
+  const nanosFrom = end(first + 3) - nanoDigits;
+  origin.deliveries = token(first);
+  origin.sequence = token(first + 1);
+  origin.consumerSequence = token(first + 2);
+  origin.timestamp = digits(bytes, timeFrom, nanosFrom);
+  origin.nanos = digits(bytes, nanosFrom, nanosFrom + nanoDigits);
+  origin.pending = token(first + 4);
+  return !Number.isNaN(origin.deliveries + origin.sequence + origin.timestamp);
 }
 
 /** A message as the client library received it; headers are decoded when they are asked for. */

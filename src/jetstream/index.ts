@@ -6,7 +6,9 @@ export type { Undeliverable } from './dead-letter.ts';
 export { DeadLetters } from './dead-letters.ts';
 export { bucketName, openDocuments, readDocuments, type DocumentReader, type Documents } from './documents.ts';
 export { natsFailure } from './failures.ts';
-export { Chain, type ChainMessage } from './chain.ts';
+export { Chain } from './chain.ts';
+export type { ChainMessage } from './chain-lines.ts';
+export { digitsOf, writeDigits } from './digits.ts';
 export { firstSequence } from './api.ts';
 export { natsSettingsOf } from './from-settings.ts';
 export { KeyValue, type Entry } from './key-value.ts';
@@ -35,3 +37,4 @@ export {
   type StreamSettings,
 } from './streams.ts';
 export type { WireMessage } from './wire.ts';
+export { leastHeaderBytes } from './wire-out.ts';

@@ -69,18 +69,37 @@ function checked(info: ConsumerInfo): ConsumerInfo {
  * does it by one request; with an older one the ack wait is made short for a moment.
  */
 export async function setBack(link: NatsLink, of: OrderedConsumer, clock: Clock): Promise<Position> {
-  const tried = `setting back consumer ${of.consumer} of stream ${of.stream}`;
-  const subject = `${link.apiPrefix}.CONSUMER.RESET.${of.stream}.${of.consumer}`;
-  type Answer = { delivered?: { consumer_seq: number }; error?: { code: number; err_code: number; description: string } };
   try {
-    const answer = (await link.connection.request(subject, '', { timeout: resetTimeoutMs })).json<Answer>();
-    if (answer.error !== undefined) throw new JetStreamApiError(answer.error);
+    const answer = await reset(link, of, undefined);
     return { consumerSequence: (answer.delivered?.consumer_seq ?? 0) + 1, sequence: undefined };
   } catch (error) {
     const nobody = error instanceof errors.NoRespondersError || error instanceof errors.RequestError;
-    if (!nobody) throw natsFailure(error, tried);
+    if (!nobody) throw natsFailure(error, resetting(of));
   }
   return letExpire(link, of, clock);
+}
+
+/** Moves the consumer's acknowledgement floor, so that it would begin at `startSequence`. Fails with servers before 2.14. */
+export async function moveTo(link: NatsLink, of: OrderedConsumer): Promise<void> {
+  try {
+    await reset(link, of, of.startSequence);
+  } catch (error) {
+    throw natsFailure(error, resetting(of));
+  }
+}
+
+type ResetAnswer = { delivered?: { consumer_seq: number }; error?: { code: number; err_code: number; description: string } };
+
+async function reset(link: NatsLink, of: OrderedConsumer, sequence: number | undefined): Promise<ResetAnswer> {
+  const subject = `${link.apiPrefix}.CONSUMER.RESET.${of.stream}.${of.consumer}`;
+  const request = sequence === undefined ? '' : JSON.stringify({ seq: sequence });
+  const answer = (await link.connection.request(subject, request, { timeout: resetTimeoutMs })).json<ResetAnswer>();
+  if (answer.error !== undefined) throw new JetStreamApiError(answer.error);
+  return answer;
+}
+
+function resetting({ consumer, stream }: OrderedConsumer): string {
+  return `setting back consumer ${consumer} of stream ${stream}`;
 }
 
 /** As `setBack`, for servers that cannot be asked to. */
@@ -99,6 +118,6 @@ export async function letExpire(link: NatsLink, of: OrderedConsumer, clock: Cloc
     }
     return { ...position, sequence };
   } catch (error) {
-    throw natsFailure(error, `setting back consumer ${of.consumer} of stream ${of.stream}`);
+    throw natsFailure(error, resetting(of));
   }
 }

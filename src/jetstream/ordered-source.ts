@@ -1,17 +1,18 @@
-import type { Msg } from '@nats-io/transport-node';
 import { backoffMs } from '../core/backoff.ts';
 import { GatewayError } from '../core/errors.ts';
-import { AckWindow } from './ack-window.ts';
 import { pause, systemClock, type Clock } from './clock.ts';
 import type { LinkEvent, NatsLink } from './connect.ts';
 import { findConsumer } from './consumer.ts';
 import type { Origin } from './delivery.ts';
 import { natsFailure, notPermitted } from './failures.ts';
-import { ensureOrderedConsumer, letExpire, setBack, type OrderedConsumer } from './ordered-consumer.ts';
+import type { Floor } from './floor.ts';
+import { beginReading, type FloorParts } from './floor-choice.ts';
+import { ensureOrderedConsumer, type OrderedConsumer } from './ordered-consumer.ts';
 import { Pull } from './pull.ts';
 import { streamMissing } from './publish-verdict.ts';
-import { streamIdentity } from './streams.ts';
-import { bodyOf, SubjectTexts, type WireMessage } from './wire.ts';
+import { findStream } from './streams.ts';
+import type { Frame } from './wire-in.ts';
+import { WireMessages, type WireMessage } from './wire.ts';
 
 export type OrderedSettings = Omit<OrderedConsumer, 'startSequence'> & {
   /** The life of the stream that is read: another one ends the source. */
@@ -26,7 +27,7 @@ export type OrderedSettings = Omit<OrderedConsumer, 'startSequence'> & {
 };
 
 export type OrderedEvents = {
-  /** In stream order, each once. The message's bytes hold only until this returns. `pending`: how many the consumer has yet to deliver. */
+  /** In stream order, each once. The message holds only until this returns. `pending`: how many the consumer has yet to deliver. */
   onMessage(message: WireMessage, pending: number): void;
   /** The server has confirmed that everything up to here is acknowledged. */
   onAcknowledged?(sequence: number): void;
@@ -36,7 +37,7 @@ export type OrderedEvents = {
 };
 
 /** The end of what becomes durable together. */
-export type Mark = { readonly sequence: number; reply: string | undefined; readonly messages: number; readonly bytes: number };
+export type Mark = { readonly sequence: number; readonly messages: number; readonly bytes: number };
 
 const requests = 2;
 /** Subject, reply subject and the like count against a request's bytes, above max_payload. */
@@ -47,7 +48,7 @@ const ackPatienceMs = 5_000;
 
 /**
  * Opens a durable pull consumer that is read by one source at a time, in order, and acknowledged in bulk. Deliveries carry a number that
- * rises by one: where one is missing, and after every reconnect, the consumer is set back to what is not acknowledged, and what was seen
+ * rises by one: where one is missing, and after every reconnect, the reading begins again at what is not there, and what was seen
  * before is passed over. Throws STREAM_MISSING, STREAM_RECREATED, CONSUMER_SHAPE, NATS_*.
  */
 export async function openOrderedSource(
@@ -72,19 +73,20 @@ export class OrderedSource {
   readonly #settings: OrderedSettings;
   readonly #events: OrderedEvents;
   readonly #clock: Clock;
-  readonly #acks: AckWindow;
+  readonly #floorParts: FloorParts;
+  /** Chosen when the reading begins. */
+  #floor: Floor | undefined;
   readonly #pulls: Pull[];
-  readonly #subjects = new SubjectTexts();
+  readonly #messages = new WireMessages();
   readonly #unwatch: () => void;
-  readonly #marks = new Map<number, Mark>();
   readonly #seen = { messages: 0, bytes: 0 };
   readonly #settled = { messages: 0, bytes: 0 };
-  /** The highest message that was given out, and the reply subject of the last delivery. */
+  /** The highest message that was given out. */
   #highest: number;
-  #lastReply: Msg | undefined;
   /** Everything up to here is durable, and acknowledged or to be. */
   #durable: number;
-  #again: { sequence: number; reply: string } | undefined;
+  /** What the server calls the consumer that is read. */
+  #reads: string;
   #next = 0;
   /** How often the consumer was set back. */
   #positions = 0;
@@ -101,12 +103,21 @@ export class OrderedSource {
     this.#events = events;
     this.#clock = clock;
     this.#highest = this.#durable = settings.durable;
-    this.#acks = new AckWindow(link, clock);
+    this.#reads = settings.consumer;
+    this.#floorParts = {
+      link,
+      clock,
+      oldServer: settings.oldServer === true,
+      events: {
+        onAcknowledged: (sequence) => events.onAcknowledged?.(sequence),
+        onSuspect: (why) => void this.#restore(why),
+      },
+    };
     this.#pulls = Array.from(
       { length: requests },
       () =>
         new Pull(link, settings.stream, settings.consumer, clock, {
-          onMessage: (received, origin, bytes) => this.#receive(received, origin, bytes),
+          onFrame: (frame, origin, bytes) => this.#receive(frame, origin, bytes),
           onEnd: (suspect) => (suspect === undefined ? this.refill() : void this.#restore(suspect)),
           onDenied: (error) => this.#end(natsFailure(error, `reading stream ${settings.stream}`)),
         }),
@@ -123,28 +134,26 @@ export class OrderedSource {
 
   /** Marks what was given out so far, to be settled when it is durable. In order; marks that are not settled are few. */
   mark(): Mark {
-    const mark = { sequence: this.#highest, reply: this.#lastReply?.reply, ...this.#seen };
-    this.#marks.set(mark.sequence, mark);
-    return mark;
+    this.#floor?.mark(this.#highest);
+    return { sequence: this.#highest, ...this.#seen };
   }
 
   /** Everything up to the mark is durable: it is acknowledged, and makes room. To be called in the order of the marks. */
   settle(mark: Mark): void {
-    this.#marks.delete(mark.sequence);
     this.#durable = mark.sequence;
     Object.assign(this.#settled, { messages: mark.messages, bytes: mark.bytes });
-    if (mark.reply !== undefined) this.#acknowledge(mark.sequence, mark.reply);
+    this.#floor?.settle(mark.sequence);
     this.refill();
   }
 
   /** Resolves when the server has confirmed all that was settled, or after a few seconds. */
   async confirmed(): Promise<void> {
-    await Promise.race([this.#acks.idle(), pause(this.#clock, ackPatienceMs)]);
+    await Promise.race([this.#floor?.idle(), pause(this.#clock, ackPatienceMs)]);
   }
 
   /** Whether anything is left that the consumer has not delivered. Throws NATS_*, STREAM_MISSING. */
   async pending(): Promise<number> {
-    const info = await findConsumer(this.#link, this.#settings);
+    const info = await findConsumer(this.#link, { stream: this.#settings.stream, consumer: this.#reads });
     return info === undefined ? Infinity : info.num_pending;
   }
 
@@ -159,7 +168,7 @@ export class OrderedSource {
     this.#cancelWatch?.();
     this.#unwatch();
     await Promise.all(this.#pulls.map((pull) => pull.close().catch(() => undefined)));
-    this.#acks.close();
+    await this.#floor?.close();
   }
 
   refill(): void {
@@ -186,17 +195,13 @@ export class OrderedSource {
     }
   }
 
-  /** Sets the consumer back. Throws what keeps it from being so. */
+  /** Sets the reading to what is not there yet. Throws what keeps it from being so. */
   async position(): Promise<void> {
     this.#positions++;
     for (const pull of this.#pulls) pull.renew();
-    this.#acks.forget('the consumer is set back');
-    this.#again = undefined;
-    this.#lastReply = undefined;
-    for (const mark of this.#marks.values()) mark.reply = undefined;
-    const identity = await streamIdentity(this.#link, this.#settings.stream);
-    if (identity === undefined) throw streamMissing(this.#settings.stream);
-    if (identity.created !== this.#settings.streamCreated) {
+    const info = await findStream(this.#link, this.#settings.stream);
+    if (info === undefined) throw streamMissing(this.#settings.stream);
+    if (info.created !== this.#settings.streamCreated) {
       throw new GatewayError('STREAM_RECREATED', `stream ${this.#settings.stream} was made anew`, {
         hint: 'what it holds now is read from its start',
         transient: true,
@@ -205,16 +210,19 @@ export class OrderedSource {
     const wanted = { ...this.#settings, startSequence: this.#durable + 1 };
     const { made } = await ensureOrderedConsumer(this.#link, wanted);
     if (made && this.#positions > 1) this.#warn('CONSUMER_RECREATED', 'its consumer was deleted, and is made anew where it was');
-    const back = this.#settings.oldServer === true ? letExpire : setBack;
-    const { consumerSequence, sequence } = await back(this.#link, wanted, this.#clock);
+    const { floor, beginning } = await beginReading(this.#floor, this.#floorParts, info.config.retention, wanted, this.#highest);
+    this.#floor = floor;
+    const { consumer, consumerSequence, sequence } = beginning;
+    this.#reads = consumer;
+    for (const pull of this.#pulls) pull.askOf(consumer);
     this.#next = consumerSequence;
     this.#first = sequence;
     this.#restoring = false;
   }
 
-  #receive(received: Msg, origin: Origin, bytes: number): void {
+  #receive(frame: Frame, origin: Origin, bytes: number): void {
     if (this.#restoring || this.#stopped) return;
-    const { sequence, timestamp, nanos } = origin;
+    const { sequence } = origin;
     if (origin.consumerSequence !== this.#next || (this.#first !== undefined && sequence > this.#first)) {
       void this.#restore('a delivery is missing');
       return;
@@ -223,48 +231,20 @@ export class OrderedSource {
     this.#first = undefined;
     this.#failures = 0;
     if (sequence <= this.#highest) {
-      this.#seenAgain(sequence, received);
+      this.#floor?.givenBefore(sequence, frame);
       return;
     }
-    this.#confirmAgain();
+    this.#floor?.giving(frame);
     this.#highest = sequence;
-    this.#lastReply = received;
     this.#seen.messages++;
     this.#seen.bytes += bytes;
-    const { headers, payload } = bodyOf(received);
-    const subject = this.#subjects.of(received);
-    this.#events.onMessage({ subject, headers, payload, sequence, timestamp, nanos }, origin.pending);
-  }
-
-  /** After the consumer was set back: what is durable is acknowledged under its new reply subject. */
-  #seenAgain(sequence: number, received: Msg): void {
-    const mark = this.#marks.get(sequence);
-    if (mark !== undefined) mark.reply = received.reply;
-    if (sequence <= this.#durable) this.#again = { sequence, reply: received.reply ?? '' };
-    else this.#confirmAgain();
-    if (sequence === this.#highest) this.#lastReply = received;
-  }
-
-  #confirmAgain(): void {
-    if (this.#again === undefined) return;
-    this.#acknowledge(this.#again.sequence, this.#again.reply);
-    this.#again = undefined;
-  }
-
-  #acknowledge(sequence: number, reply: string): void {
-    const positions = this.#positions;
-    this.#acks.ack(sequence, reply).then(
-      () => this.#events.onAcknowledged?.(sequence),
-      () => {
-        if (positions === this.#positions) void this.#restore('an acknowledgement was not confirmed');
-      },
-    );
+    this.#events.onMessage(this.#messages.of(frame, origin), origin.pending);
   }
 
   /** Looks after requests from which nothing is heard. */
   #watch(): void {
     this.#cancelWatch = this.#clock.after(watchEveryMs, () => {
-      this.#confirmAgain();
+      this.#floor?.pause();
       if (this.#link.connected && this.#pulls.some((pull) => pull.isSilent())) void this.#restore('missed heartbeats');
       else this.refill();
       this.#watch();

@@ -2,11 +2,15 @@ import { createInbox, type Msg, type Subscription } from '@nats-io/transport-nod
 import type { Clock } from './clock.ts';
 import type { NatsLink } from './connect.ts';
 import { header } from './headers.ts';
-import { readOrigin, type Origin } from './delivery.ts';
+import { emptyOrigin, readOrigin, readOriginInto, type Origin } from './delivery.ts';
+import { takeFrames, type Frame } from './wire-in.ts';
 import { replyBytes } from './wire.ts';
 
+/** Messages come as the library makes them, or, where there are many, as they lie in what was read (`takeFrames`). */
 export type PullEvents = {
-  onMessage(received: Msg, origin: Origin, bytes: number): void;
+  onMessage?(received: Msg, origin: Origin, bytes: number): void;
+  /** Both hold only until this returns. */
+  onFrame?(frame: Frame, origin: Origin, bytes: number): void;
   /** The request ended; `suspect` says why a look at the consumer is due, undefined that all is well. */
   onEnd(suspect: string | undefined): void;
   onDenied(error: Error): void;
@@ -24,10 +28,13 @@ const nanosPerMs = 1_000_000;
 export class Pull {
   readonly #link: NatsLink;
   readonly #clock: Clock;
+  readonly #stream: string;
   /** Where requests go. */
-  readonly subject: string;
+  subject = '';
   #inbox = '';
   #subscription: Subscription;
+  #endFrames: (() => void) | undefined;
+  readonly #origin = emptyOrigin();
   readonly #events: PullEvents;
   #request = 0;
   #heardAt = 0;
@@ -38,9 +45,15 @@ export class Pull {
   constructor(link: NatsLink, stream: string, consumer: string, clock: Clock, events: PullEvents) {
     this.#link = link;
     this.#clock = clock;
-    this.subject = `${link.apiPrefix}.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
+    this.#stream = stream;
     this.#events = events;
+    this.askOf(consumer);
     this.#subscription = this.#subscribe();
+  }
+
+  /** Names the consumer that requests go to from now on. */
+  askOf(consumer: string): void {
+    this.subject = `${this.#link.apiPrefix}.CONSUMER.MSG.NEXT.${this.#stream}.${consumer}`;
   }
 
   get open(): boolean {
@@ -72,6 +85,7 @@ export class Pull {
   renew(): void {
     this.drop();
     if (this.#subscription.isClosed() || this.#link.connection.isClosed()) return;
+    this.#endFrames?.();
     this.#subscription.unsubscribe();
     this.#subscription = this.#subscribe();
   }
@@ -82,13 +96,37 @@ export class Pull {
     if (this.#subscription.isClosed()) return;
     if (this.#link.connected) await this.#subscription.drain();
     else this.#subscription.unsubscribe();
+    this.#endFrames?.();
   }
 
   #subscribe(): Subscription {
     this.#inbox = `${createInbox(this.#link.inboxPrefix)}.`;
-    return this.#link.connection.subscribe(`${this.#inbox}*`, {
-      callback: (error, received) => (error === null ? this.#received(received) : this.#events.onDenied(error)),
+    const { connection } = this.#link;
+    const events = this.#events;
+    const subscription = connection.subscribe(`${this.#inbox}*`, {
+      callback: (error, received) => (error === null ? this.#received(received) : events.onDenied(error)),
     });
+    if (events.onFrame !== undefined) this.#endFrames = takeFrames(connection, subscription, (frame) => this.#framed(frame));
+    return subscription;
+  }
+
+  #framed(frame: Frame): boolean {
+    const { bytes, subjectAt, subjectEnd, replyAt, replyEnd, headersAt, end } = frame;
+    if (!readOriginInto(this.#origin, bytes, replyAt, replyEnd)) return false;
+    const size = subjectEnd - subjectAt + (replyEnd - replyAt) + (end - headersAt);
+    this.#heardAt = this.#clock.now();
+    this.#countDown(size);
+    this.#events.onFrame?.(frame, this.#origin, size);
+    if (!this.open) this.#events.onEnd(undefined);
+    return true;
+  }
+
+  #countDown(bytes: number): void {
+    if (!this.open) return;
+    this.leftMessages--;
+    this.leftBytes -= bytes;
+    // At the last message, and at the last byte, the server ends the request without a word.
+    if (this.leftMessages <= 0 || this.leftBytes <= 0) this.drop();
   }
 
   #received(received: Msg): void {
@@ -100,13 +138,8 @@ export class Pull {
       return;
     }
     const bytes = sizeOf(received, reply);
-    if (this.open) {
-      this.leftMessages--;
-      this.leftBytes -= bytes;
-      // At the last message, and at the last byte, the server ends the request without a word.
-      if (this.leftMessages <= 0 || this.leftBytes <= 0) this.drop();
-    }
-    this.#events.onMessage(received, origin, bytes);
+    this.#countDown(bytes);
+    this.#events.onMessage?.(received, origin, bytes);
     if (!this.open) this.#events.onEnd(undefined);
   }
 

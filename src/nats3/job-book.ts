@@ -3,11 +3,15 @@ import { jobKey, type JobKind, type JobRecord, type JobState } from './job.ts';
 import { LeaseView } from './lease.ts';
 
 const changesMax = 20;
+/** Removals that are remembered: what is overtaken by one is under way for a moment only. */
+const removalsMax = 1_000;
 
 /** All jobs, as the bucket shows them: a copy that is kept up to date. Three keys a job: what is wanted, how far it is, who runs it. */
 export class JobBook {
   readonly #values: KeyValue;
   readonly #records = new Map<string, { record: JobRecord; revision: number }>();
+  /** Revisions of removals. The answer to a write may come after the news that its job is gone. */
+  readonly #removed = new Map<string, number>();
   readonly #states = new Map<string, JobState>();
   readonly #onChange: (key: string) => void;
   readonly leases: LeaseView;
@@ -99,8 +103,13 @@ export class JobBook {
 
   #note(key: string, record: JobRecord | undefined, revision: number): void {
     const known = this.#records.get(key);
-    if (known !== undefined && known.revision >= revision) return;
-    if (record === undefined) this.#records.delete(key);
-    else this.#records.set(key, { record, revision });
+    if (revision <= (known?.revision ?? this.#removed.get(key) ?? 0)) return;
+    if (record !== undefined) {
+      this.#records.set(key, { record, revision });
+      return;
+    }
+    this.#records.delete(key);
+    this.#removed.set(key, revision);
+    if (this.#removed.size > removalsMax) this.#removed.delete(this.#removed.keys().next().value!);
   }
 }

@@ -1,4 +1,4 @@
-import { parseTime, readArchive, type ArchiveBatch, type ArchivePosition, type Selection } from '../archive/index.ts';
+import { parseTime, readRuns, type ArchivePosition, type ArchiveRuns, type Selection } from '../archive/index.ts';
 import { pause } from '../core/backoff.ts';
 import { GatewayError } from '../core/errors.ts';
 import { Chain, findStream, scanSubject } from '../jetstream/index.ts';
@@ -159,7 +159,7 @@ class LoadSession {
     const { spec } = this.#record;
     const cursor = this.#cursor;
     const { streamCreated, sequence } = cursor;
-    const batches = readArchive(store, selectionOf(this.#record), {
+    const batches = readRuns(store, selectionOf(this.#record), {
       after: streamCreated === '' ? undefined : { streamCreated, sequence },
       signal: AbortSignal.any([stop, abandon]),
       ...(spec.skip_damaged
@@ -185,35 +185,42 @@ class LoadSession {
     return true;
   }
 
-  async #publishBatch(chain: Chain<number>, batch: ArchiveBatch, stored: Set<string>): Promise<boolean> {
+  async #publishBatch(chain: Chain<number>, { streamCreated, runs }: ArchiveRuns, stored: Set<string>): Promise<boolean> {
     const { stop } = this.#context;
-    const life = lifeOf(batch.streamCreated);
+    const life = lifeOf(streamCreated);
     this.#check();
     await this.#context.lease.ensure();
-    for (const message of batch.messages) {
-      if (stored.size > 0 && stored.delete(`${batch.streamCreated} ${message.sequence}`)) {
-        this.#count(1, message.payload.length, message.sequence);
-        if (chain.inFlight === 0) this.#cursor.sequence = message.sequence;
-        continue;
-      }
-      if (!this.#pace.isFree) {
-        const waitMs = this.#pace.waitMs(message.timestamp);
-        if (waitMs > 0) {
-          chain.flush();
-          await pause(waitMs, stop);
-          this.#check();
+    for (const { part, rows, isLast } of runs) {
+      for (const row of rows) {
+        const sequence = part.sequence(row);
+        if (stored.size > 0 && stored.delete(`${streamCreated} ${sequence}`)) {
+          this.#count(1, part.payloadEnd(row) - part.payloadAt(row), sequence);
+          if (chain.inFlight === 0) this.#cursor.sequence = sequence;
+          continue;
         }
+        if (!this.#pace.isFree) await this.#keepPace(chain, part.timestamp(row));
+        if (stop.aborted) return false;
+        if (!chain.hasRoom) await this.#room(chain);
+        chain.add(this.#replay.message(life, part, row), sequence);
       }
-      if (stop.aborted) return false;
-      if (!chain.hasRoom) {
-        const startedAt = performance.now();
-        await chain.room();
-        this.#context.meters.publishSeconds.observe((performance.now() - startedAt) / 1000);
-        this.#check();
-      }
-      chain.add(this.#replay.message(life, message), message.sequence);
+      if (isLast) part.free();
     }
     return true;
+  }
+
+  async #keepPace(chain: Chain<number>, timestamp: number): Promise<void> {
+    const waitMs = this.#pace.waitMs(timestamp);
+    if (waitMs <= 0) return;
+    chain.flush();
+    await pause(waitMs, this.#context.stop);
+    this.#check();
+  }
+
+  async #room(chain: Chain<number>): Promise<void> {
+    const startedAt = performance.now();
+    await chain.room();
+    this.#context.meters.publishSeconds.observe((performance.now() - startedAt) / 1000);
+    this.#check();
   }
 
   #stored(tag: number, sequence: number, more: { messages: number; payloadBytes: number }): void {

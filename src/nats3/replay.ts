@@ -1,5 +1,11 @@
-import { formatTime, parseTime, type ArchiveMessage, type ArchivePosition } from '../archive/index.ts';
-import { replayableLines, replayHeader, type ChainMessage } from '../jetstream/index.ts';
+import { formatTime, parseTime, type ArchivePosition, type OpenedPart } from '../archive/index.ts';
+import { digitsOf, leastHeaderBytes, replayableLines, replayHeader, writeDigits, type ChainMessage } from '../jetstream/index.ts';
+
+const sequenceName = Buffer.from(`${replayHeader.sequence}: `);
+const timeName = Buffer.from(`\r\n${replayHeader.time}: `);
+const subjectName = Buffer.from(`Z\r\n${replayHeader.subject}: `);
+const lineEnd = Buffer.from('\r\n');
+const none = Buffer.alloc(0);
 
 /** A life of a stream as part of an id. Lives of one stream are told apart by the time at which they were created. */
 export function lifeOf(streamCreated: string): string {
@@ -17,23 +23,41 @@ function createdOf(life: string): string {
 export class Replay {
   readonly #prefix: string;
   readonly #target: (subject: string) => string;
-  #second = -1;
-  #secondText = '';
+  readonly #message: ChainMessage = {
+    subject: '',
+    idPrefix: '',
+    idNumber: 0,
+    ownLines: none,
+    lines: none,
+    bytes: none,
+    payloadAt: 0,
+    payloadEnd: 0,
+  };
+  readonly #lines = new OwnLines();
+  #life = '';
+  #idPrefix = '';
 
   constructor(jobId: string, target: (subject: string) => string) {
     this.#prefix = `${jobId}.`;
     this.#target = target;
   }
 
-  message(life: string, { subject, headers, payload, sequence, timestamp, nanos }: ArchiveMessage): ChainMessage {
-    const time = this.#time(timestamp, nanos);
-    return {
-      subject: this.#target(subject),
-      id: `${this.#prefix}${life}.${sequence}`,
-      ownLines: `${replayHeader.sequence}: ${sequence}\r\n${replayHeader.time}: ${time}\r\n${replayHeader.subject}: ${subject}\r\n`,
-      lines: headers.length === 0 ? headers : replayableLines(headers),
-      payload,
-    };
+  /** A message of a part. It holds until the next one is made. */
+  message(life: string, part: OpenedPart, row: number): ChainMessage {
+    if (life !== this.#life) {
+      this.#life = life;
+      this.#idPrefix = `${this.#prefix}${life}.`;
+    }
+    const message = this.#message;
+    message.subject = this.#target(part.subject(row));
+    message.idPrefix = this.#idPrefix;
+    message.idNumber = part.sequence(row);
+    message.ownLines = this.#lines.of(part, row);
+    message.lines = part.headerBytes(row) <= leastHeaderBytes ? none : replayableLines(part.headers(row));
+    message.bytes = part.bytes;
+    message.payloadAt = part.payloadAt(row);
+    message.payloadEnd = part.payloadEnd(row);
+    return message;
   }
 
   /** What the id of a message in the target says, if this job made it. */
@@ -42,13 +66,58 @@ export class Replay {
     const [, life, sequence] = /^([0-9a-z]+)\.(\d+)$/.exec(id.slice(this.#prefix.length)) ?? [];
     return life === undefined ? undefined : { streamCreated: createdOf(life), sequence: Number(sequence) };
   }
+}
 
-  #time(timestamp: number, nanos: number): string {
+/** The header lines that say what a message was, as bytes that are overwritten by the next ones. */
+class OwnLines {
+  #buffer = Buffer.alloc(512);
+  #subject = '';
+  #subjectBytes = none;
+  #second = -1;
+  readonly #secondText = Buffer.alloc('2026-01-31T12:00:00.'.length);
+  /** By length, so that none is made a message. */
+  readonly #views = new Map<number, Buffer>();
+
+  of(part: OpenedPart, row: number): Buffer {
+    const subject = part.subject(row);
+    if (subject !== this.#subject) {
+      this.#subject = subject;
+      this.#subjectBytes = Buffer.from(subject);
+    }
+    const room = 256 + this.#subjectBytes.length;
+    if (room > this.#buffer.length) this.#grow(room);
+    const sequence = part.sequence(row);
+    let at = this.#write(sequenceName, 0);
+    at = writeDigits(this.#buffer, at, sequence, digitsOf(sequence));
+    at = this.#write(timeName, at);
+    at = this.#writeTime(part.timestamp(row), part.nanos(row), at);
+    at = this.#write(subjectName, at);
+    at = this.#write(this.#subjectBytes, at);
+    return this.#view(this.#write(lineEnd, at));
+  }
+
+  #write(bytes: Buffer, at: number): number {
+    this.#buffer.set(bytes, at);
+    return at + bytes.length;
+  }
+
+  #writeTime(timestamp: number, nanos: number, at: number): number {
     const second = Math.floor(timestamp / 1000);
     if (second !== this.#second) {
       this.#second = second;
-      this.#secondText = new Date(second * 1000).toISOString().slice(0, 20);
+      this.#secondText.write(new Date(second * 1000).toISOString());
     }
-    return `${this.#secondText}${String((timestamp - second * 1000) * 1_000_000 + nanos).padStart(9, '0')}Z`;
+    return writeDigits(this.#buffer, this.#write(this.#secondText, at), (timestamp - second * 1000) * 1_000_000 + nanos, 9);
+  }
+
+  #view(length: number): Buffer {
+    let view = this.#views.get(length);
+    if (view === undefined) this.#views.set(length, (view = this.#buffer.subarray(0, length)));
+    return view;
+  }
+
+  #grow(bytes: number): void {
+    this.#buffer = Buffer.alloc(2 * bytes);
+    this.#views.clear();
   }
 }

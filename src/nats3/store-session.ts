@@ -117,7 +117,7 @@ class StoreSession {
       return;
     }
     const writer = (this.#writer ??= this.#begin());
-    void writer.add(message);
+    void writer.place(message);
     this.#context.ledger.state.lag = pending;
     // A cut whose message is gone from the stream cannot be made again.
     while (this.#cuts.length > 0 && this.#cuts[0]! < message.sequence) this.#cuts.shift();
@@ -264,7 +264,8 @@ class StoreSession {
     meters.inflightBytes.set(source.outstanding.bytes);
     const isQuiet = this.#writer === undefined && this.#blocks.length === 0 && source.outstanding.messages === 0;
     const pending = await source.pending().catch(() => undefined);
-    if (pending === undefined) return;
+    // Infinity: what is read has no consumer at the moment.
+    if (pending === undefined || pending === Infinity) return;
     ledger.state.lag = pending + source.outstanding.messages;
     meters.lag.set(ledger.state.lag);
     if (isQuiet && pending === 0 && this.#record.spec.end_seq !== undefined) this.#finish('done');

@@ -50,6 +50,8 @@ type CommonValues = SettingsOf<typeof programSettings> & {
 
 export type Program<S extends Settings & CommonSettings> = {
   schema: Schema<S>;
+  /** See `keepHeapSmall`. */
+  heapGrowthPercent?: number;
   /** Import what is heavy in here, so that `--help` and `--version` need not wait for it. */
   start(settings: SettingsOf<S>, frame: Frame): Promise<Running>;
   /** `--check`: looks, changes nothing. */
@@ -138,7 +140,7 @@ class Run<S extends Settings & CommonSettings> {
 
   /** Returns the exit code. Throws what goes wrong before the program has started. */
   async serve(): Promise<number> {
-    keepHeapSmall();
+    keepHeapSmall(this.#program.heapGrowthPercent);
     // A program that waits for a peer, without an admin server, may have nothing open: Node would take it for finished.
     setInterval(() => undefined, 2 ** 30);
     const signal = firstSignal(this.#stopping, (second) => this.#log.warn({ signal: second }, 'second signal: exiting at once'));

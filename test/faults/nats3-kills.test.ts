@@ -98,10 +98,11 @@ describe('SIGKILL at random, with a storage that fails in every way', () => {
     const originals = await readAll(link, stream);
     const target = uniqueName('T');
     await link.manager.streams.add({ name: target, subjects: [`${target}.>`], duplicate_window: nanos(100), allow_direct: true });
-    proxy.plan = faultsAtRandom(random.fork('load faults'), 0.1);
     const rate = Math.ceil(originals.length / 25);
     const order = { bucket, read_stream: stream, read_subject: `${stream}.>`, write_subject: `${target}.>`, rate };
     const { name } = await stage.load(order);
+    // Not before: an order is not tried again by itself.
+    proxy.plan = faultsAtRandom(random.fork('load faults'), 0.1);
     const path = `/load/job/${name}`;
     const done = await killAtWork(path, random.fork('load kills'), ({ status }) => status === 'done');
     proxy.heal();

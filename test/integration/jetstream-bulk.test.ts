@@ -25,9 +25,13 @@ before(async () => {
 
 after(() => link.close());
 
-async function filled(count: number): Promise<string> {
+type Retention = 'limits' | 'interest';
+
+async function filled(count: number, retention: Retention = 'limits'): Promise<string> {
   const stream = uniqueName('B');
-  await link.manager.streams.add({ name: stream, subjects: [`${stream}.>`] });
+  await link.manager.streams.add({ name: stream, subjects: [`${stream}.>`], retention });
+  // Somebody is interested in what nobody has read yet.
+  if (retention === 'interest') await link.manager.consumers.add(stream, { durable_name: 'other', ack_policy: 'explicit' });
   await more(stream, count);
   return stream;
 }
@@ -74,6 +78,12 @@ async function reading(
   return { source, seen, acknowledged, warnings, ended: ended.promise };
 }
 
+async function consumersOf(stream: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name } of link.manager.consumers.list(stream)) names.push(name);
+  return names;
+}
+
 const upTo = (last: number, first = 1): number[] => Array.from({ length: last - first + 1 }, (_, i) => first + i);
 const has = (numbers: readonly number[], last: number): Promise<boolean> =>
   until(`message ${last}`, () => numbers.at(-1) === last, { withinMs: 20_000 });
@@ -103,9 +113,14 @@ describe('an ordered source', () => {
     await source.stop();
   });
 
-  for (const oldServer of [false, true]) {
-    it(`gives what was not acknowledged again, in order, before anything new${oldServer ? ', on an old server too' : ''}`, async () => {
-      const stream = await filled(1_000);
+  const kinds: { where: string; retention: Retention; oldServer: boolean }[] = [
+    { where: 'by a reader of its own', retention: 'limits', oldServer: false },
+    { where: 'where acknowledgements decide what is kept', retention: 'interest', oldServer: false },
+    { where: 'on an old server', retention: 'limits', oldServer: true },
+  ];
+  for (const { where, retention, oldServer } of kinds) {
+    it(`gives what was not acknowledged again, in order, before anything new, ${where}`, async () => {
+      const stream = await filled(1_000, retention);
       const first = await reading(link, stream, { oldServer });
       await has(first.seen, 1_000);
       await first.source.stop();
@@ -114,7 +129,12 @@ describe('an ordered source', () => {
       await has(second.seen, 1_500);
       assert.deepEqual(second.seen, upTo(1_500, 401), 'what is durable already is passed over');
       await until('the durable part acknowledged', async () => (await floorOf(stream)) === 400, { withinMs: 20_000 });
+      second.source.settle(second.source.mark());
+      await second.source.confirmed();
+      assert.equal(await floorOf(stream), 1_500);
       await second.source.stop();
+      const left = (await consumersOf(stream)).filter((name) => name !== 'other');
+      assert.deepEqual(left, [`c-${stream}`], 'the reader is gone');
     });
   }
 
@@ -139,6 +159,29 @@ describe('an ordered source', () => {
     await proxy.close();
   });
 
+  it('acknowledges for itself once its stream lets acknowledged messages go', async () => {
+    const stream = await filled(500);
+    const proxy = await Proxy.to(url);
+    const cutLink = await linkTo(proxy.url('nats'));
+    const { source, seen } = await reading(cutLink, stream);
+    await has(seen, 500);
+    source.settle(source.mark());
+    await link.manager.streams.update(stream, { retention: 'interest' } as object);
+    await more(stream, 500);
+    await has(seen, 1_000);
+    proxy.cut();
+    await more(stream, 500);
+    await has(seen, 1_500);
+    assert.deepEqual(seen, upTo(1_500));
+    assert.equal((await link.manager.streams.info(stream)).state.messages, 1_000, 'what was not settled is there');
+    assert.deepEqual(await consumersOf(stream), [`c-${stream}`]);
+    source.settle(source.mark());
+    await until('all acknowledged', async () => (await floorOf(stream)) === 1_500, { withinMs: 20_000 });
+    await source.stop();
+    await cutLink.close();
+    await proxy.close();
+  });
+
   it('ends when its stream was made anew', async () => {
     const stream = await filled(10);
     const { ended, seen } = await reading(link, stream);
@@ -152,10 +195,13 @@ describe('an ordered source', () => {
 function message(stream: string, number: number): ChainMessage {
   return {
     subject: `${stream}.x`,
-    id: `id.${number}`,
-    ownLines: `N: ${number}\r\n`,
+    idPrefix: 'id.',
+    idNumber: number,
+    ownLines: Buffer.from(`N: ${number}\r\n`),
     lines: Buffer.alloc(0),
-    payload: Buffer.from(String(number)),
+    bytes: Buffer.from(String(number)),
+    payloadAt: 0,
+    payloadEnd: String(number).length,
   };
 }
 
@@ -219,10 +265,10 @@ describe('a chain of publishes', () => {
     const stream = await filled(0);
     await link.manager.streams.update(stream, { max_msg_size: 1_000 });
     const { chain, failed } = chainOn(stream, 0);
-    chain.add({ ...message(stream, 1), payload: Buffer.alloc(2_000) }, 1);
+    chain.add({ ...message(stream, 1), bytes: Buffer.alloc(2_000), payloadEnd: 2_000 }, 1);
     assert.equal((await failed).code, 'MESSAGE_TOO_LARGE');
     const other = chainOn(stream, 0);
-    other.chain.add({ ...message(stream, 1), payload: Buffer.alloc(link.maxPayload) }, 1);
+    other.chain.add({ ...message(stream, 1), bytes: Buffer.alloc(link.maxPayload), payloadEnd: link.maxPayload }, 1);
     assert.equal((await other.failed).code, 'MESSAGE_TOO_LARGE');
   });
 });

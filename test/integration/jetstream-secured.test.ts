@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { nkeys } from '@nats-io/transport-node';
 import { freePort, temporaryDirectory } from '../../scripts/servers.ts';
 import { GatewayError } from '../../src/core/errors.ts';
-import { connectNats, ensureChangeStream, natsSettingsOf } from '../../src/jetstream/index.ts';
+import { connectNats, ensureChangeStream, natsSettingsOf, openOrderedSource, streamIdentity } from '../../src/jetstream/index.ts';
 import { watcherSettings } from '../../src/es-watcher/config.ts';
 import { readInvocation } from '../../src/service/config.ts';
 import { Authority } from '../support/certificates.ts';
@@ -70,6 +70,39 @@ describe('TLS to NATS', () => {
       ['NATS_CREDENTIALS_FILE', 'tls://HOST', ca, '--nats-cert-file=/nowhere/c.pem', '--nats-key-file=/nowhere/c.key'],
       ['NATS_TLS', 'tls://HOST', `--nats-ca-file=${file('not.pem', 'not a certificate')}`],
     ]);
+  });
+
+  it('hands out messages as they lie in what was read, like without it', async () => {
+    const nats = await freshNats({ config: `${tls} }` });
+    const url = `tls://127.0.0.1:${nats.port}`;
+    const link = await connectNats({ urls: [url], name: 'test', tls: { caFile: authority.caFile } });
+    const stream = 'TLS';
+    await link.manager.streams.add({ name: stream, subjects: ['tls.>'] });
+    const payloads = Array.from({ length: 3_000 }, (_, at) => `${at} `.repeat(1 + ((at * 37) % 400)));
+    for (const [at, payload] of payloads.entries()) {
+      link.connection.publish('tls.x', payload);
+      if (at % 500 === 499) await link.connection.flush();
+    }
+    const seen: string[] = [];
+    const all = Promise.withResolvers<void>();
+    const { created } = (await streamIdentity(link, stream))!;
+    const bounds = { durable: 0, windowMessages: 10_000, windowBytes: 2 ** 24 };
+    const source = await openOrderedSource(
+      link,
+      { stream, streamCreated: created, consumer: 'c', filterSubjects: ['>'], ...bounds },
+      {
+        onMessage({ bytes, payloadAt, end }) {
+          seen.push(bytes.toString('latin1', payloadAt, end));
+          if (seen.length === payloads.length) all.resolve();
+        },
+        onEnd: all.reject,
+      },
+    );
+    await all.promise;
+    assert.deepEqual(seen, payloads);
+    await source.stop();
+    await link.close();
+    await nats.stop();
   });
 
   it('wants the name on the certificate', async () => {

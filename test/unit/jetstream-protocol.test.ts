@@ -5,6 +5,8 @@ import { readOrigin } from '../../src/jetstream/delivery.ts';
 import { Fifo } from '../../src/jetstream/fifo.ts';
 import { parseServers } from '../../src/jetstream/nats-url.ts';
 import { pubAckReader, type PubAck } from '../../src/jetstream/puback.ts';
+import { digitsOf, writeDigits } from '../../src/jetstream/digits.ts';
+import { FrameReader, type Frame } from '../../src/jetstream/wire-in.ts';
 import { checkName } from '../../src/jetstream/subjects.ts';
 
 function bytes(text: string): Uint8Array {
@@ -33,6 +35,103 @@ describe('publish acknowledgements', () => {
       for (const odd of ['', '{}', '{"stream":"S","seq":}', '{"stream":"S","seq":1x}', '+OK'])
         assert.equal(read(bytes(odd)), undefined);
     }
+  });
+});
+
+/** What the library was given, and how it would go on. */
+class LibraryParser {
+  state = 0;
+  given = '';
+
+  parse(input: Uint8Array): void {
+    this.given += Buffer.from(input).toString('latin1');
+  }
+}
+
+function described({ bytes, subjectAt, subjectEnd, replyAt, replyEnd, headersAt, payloadAt, end }: Frame): string[] {
+  const places = [subjectAt, subjectEnd, replyAt, replyEnd, headersAt, payloadAt, payloadAt, end];
+  return [0, 2, 4, 6].map((at) => bytes.toString('latin1', places[at], places[at + 1]));
+}
+
+describe('input from the wire', () => {
+  const headers = 'NATS/1.0\r\nA: 1\r\n\r\n';
+  const large = 'MSG PING\r\n'.repeat(50);
+  const operations = [
+    'INFO {"server_id":"x"} \r\n',
+    'MSG a.b 7 5\r\nhello\r\n',
+    `HMSG a.b 7 $JS.ACK.x ${headers.length} ${headers.length + 3}\r\n${headers}one\r\n`,
+    'PING\r\n',
+    'MSG other 12 reply 2\r\n\r\n\r\n',
+    `HMSG a 7 ${headers.length} ${headers.length}\r\n${headers}\r\n`,
+    `MSG a.c 7 r ${large.length}\r\n${large}\r\n`,
+    'MSG left.to.the.library 7 0\r\n\r\n',
+    "-ERR 'Slow Consumer'\r\n",
+    'MSG a 7 0\r\n\r\n',
+  ];
+
+  it('is cut into the same operations however it comes', () => {
+    const wire = operations.join('');
+    for (const size of [1, 2, 3, 7, 16, 31, 64, 100, 257, wire.length]) {
+      const library = new LibraryParser();
+      const reader = new FrameReader(library);
+      const frames: string[][] = [];
+      reader.takers.set(7, (frame) => {
+        const found = described(frame);
+        if (found[0] === 'left.to.the.library') return false;
+        frames.push(found);
+        return true;
+      });
+      for (let at = 0; at < wire.length; at += size) {
+        const chunk = new Uint8Array(bytes(wire.slice(at, at + size)));
+        reader.parse(chunk);
+        assert.equal(chunk.buffer.byteLength, 0, 'the memory of what was read is given back');
+      }
+      assert.equal(library.given, [0, 3, 4, 7, 8].map((at) => operations[at]).join(''), `pieces of ${size}`);
+      assert.deepEqual(frames, [
+        ['a.b', '', '', 'hello'],
+        ['a.b', '$JS.ACK.x', headers, 'one'],
+        ['a', '', headers, ''],
+        ['a.c', 'r', '', large],
+        ['a', '', '', ''],
+      ]);
+    }
+  });
+
+  it('waits until the library is done with what it began, and leaves to it what makes no sense', () => {
+    const library = new LibraryParser();
+    library.state = 1;
+    const parse = library.parse.bind(library);
+    library.parse = (input) => {
+      parse(input);
+      if (library.given === 'rest\r\n') library.state = 0;
+    };
+    const reader = new FrameReader(library);
+    let taken = 0;
+    reader.takers.set(7, () => ++taken > 0);
+    reader.parse(bytes('re'));
+    reader.parse(bytes('st\r\nMSG a 7 1\r\nx\r\nMSG a 7 b\r\n'));
+    assert.equal(library.given, 'rest\r\nMSG a 7 b\r\n');
+    assert.equal(taken, 1);
+  });
+
+  it('forgets with a connection what had come of an operation', () => {
+    const [first, second] = [new LibraryParser(), new LibraryParser()];
+    const reader = new FrameReader(first);
+    reader.parse(bytes('MSG a 1 100\r\nbegun'));
+    reader.renew(second);
+    reader.parse(bytes('PING\r\n'));
+    assert.deepEqual([first.given, second.given], ['', 'PING\r\n']);
+  });
+});
+
+describe('decimal digits', () => {
+  it('are written as text has them', () => {
+    const buffer = Buffer.alloc(20);
+    for (const value of [0, 9, 10, 4_294_967_296, 2_147_483_647, 2_147_483_648, 99_999_999_999, Number.MAX_SAFE_INTEGER]) {
+      const end = writeDigits(buffer, 1, value, digitsOf(value));
+      assert.equal(buffer.toString('latin1', 1, end), String(value));
+    }
+    assert.equal(buffer.toString('latin1', 0, writeDigits(buffer, 0, 42, 9)), '000000042');
   });
 });
 

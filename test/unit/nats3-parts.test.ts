@@ -3,9 +3,11 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { OpenedPart } from '../../src/archive/part.ts';
+import { PartBuilder } from '../../src/archive/part-builder.ts';
 import { UsageError } from '../../src/core/errors.ts';
 import { replayableLines } from '../../src/jetstream/replay-headers.ts';
-import { headerBytesOf, PublishLines } from '../../src/jetstream/wire-out.ts';
+import { leastHeaderBytes, PublishLines } from '../../src/jetstream/wire-out.ts';
 import { count, size, statusText, table } from '../../src/nats3/cli-output.ts';
 import { nats3Settings } from '../../src/nats3/config.ts';
 import { freshState, isSettled, type JobRecord, type JobState } from '../../src/nats3/job.ts';
@@ -85,35 +87,72 @@ describe('messages that are published again', () => {
   it('say what they were, in headers and in their id', () => {
     const created = '2026-11-25T22:45:12.168947027Z';
     const replay = new Replay('job1', (subject) => `to.${subject}`);
-    const original = {
-      subject: 'a',
-      headers: Buffer.alloc(0),
-      payload: Buffer.from('x'),
-      sequence: 7,
-      timestamp: 1_795_268_856_023,
-      nanos: 186_310,
-    };
-    const { subject, id, ownLines } = replay.message(lifeOf(created), original);
-    assert.equal(subject, 'to.a');
-    assert.equal(ownLines, 'Nats3-Sequence: 7\r\nNats3-Time: 2026-11-21T13:47:36.023186310Z\r\nNats3-Subject: a\r\n');
-    assert.deepEqual(replay.originOf(id), { streamCreated: created, sequence: 7 });
+    const subjects = ['a', 'ä'.repeat(1_000), 'a'];
+    const originals = new PartBuilder(65_536);
+    for (const [at, subject] of subjects.entries()) {
+      const [headers, payload] = [at === 1 ? block('A: 1', 'Nats-TTL: 1s') : Buffer.alloc(0), Buffer.from(`x${at}`)];
+      originals.add({ subject, headers, payload, sequence: 10 ** at, timestamp: 1_795_268_856_023 + 1_000 * at, nanos: 186_310 });
+    }
+    const part = new OpenedPart(originals.finish((bytes) => Buffer.alloc(bytes)).raw);
+    for (const [row, original] of subjects.entries()) {
+      const message = replay.message(lifeOf(created), part, row);
+      const { subject, idPrefix, idNumber, ownLines, lines, bytes, payloadAt, payloadEnd } = message;
+      assert.equal(subject, `to.${original}`);
+      assert.equal(
+        text(ownLines),
+        `Nats3-Sequence: ${10 ** row}\r\nNats3-Time: 2026-11-21T13:47:3${6 + row}.023186310Z\r\nNats3-Subject: ${original}\r\n`,
+      );
+      assert.equal(text(lines), row === 1 ? 'A: 1\r\n' : '');
+      assert.equal(text(bytes.subarray(payloadAt, payloadEnd)), `x${row}`);
+      assert.deepEqual(replay.originOf(`${idPrefix}${idNumber}`), { streamCreated: created, sequence: 10 ** row });
+    }
     for (const foreign of [undefined, 'x', 'job1.', 'job1.abc', 'job1.abc.x', 'job2.abc.7', 'job1.abc.7.8'])
       assert.equal(replay.originOf(foreign), undefined);
   });
 
   it('go out as protocol lines that nothing overwrites', () => {
     const lines = new PublishLines();
-    const [own, more] = ['Größe: 1\r\n', Buffer.from('B: 2\r\n')];
-    const headers = 'NATS/1.0\r\nGröße: 1\r\nB: 2\r\n\r\n';
-    const headerBytes = headerBytesOf(own, more);
-    assert.equal(headerBytes, Buffer.byteLength(headers));
-    lines.add('a.b', '', own, more, headerBytes, Buffer.from('payload'));
+    const headers = 'NATS/1.0\r\nGröße: 9007199254740991\r\n\r\n';
+    const headerBytes = Buffer.byteLength(headers);
+    const write = (subject: string, reply: string, payload: Buffer): void => {
+      lines.begin(subject, reply, headerBytes, payload.length);
+      lines.text('Größe: ');
+      lines.number(Number.MAX_SAFE_INTEGER);
+      lines.add(Buffer.from('\r\n'));
+      lines.end(payload, 0, payload.length);
+    };
+    write('a.b', '', Buffer.from('payload'));
     const first = lines.take();
-    lines.add('größe', 'reply.1', own, more, headerBytes, Buffer.alloc(300_000, 1));
+    write('größe', 'reply.1', Buffer.alloc(300_000, 1));
     const second = lines.take();
-    assert.equal(text(first), `HPUB a.b ${headerBytes} ${headerBytes + 7}\r\n${headers}payload\r\n`);
+    write('a', 'reply.1', Buffer.from('one'));
+    write('b', '', Buffer.alloc(262_000, '2'));
+    lines.askLast('reply.two.that.is.long');
+    const third = lines.take();
+    const message = (words: string, payload: string): string =>
+      `HPUB ${words} ${headerBytes} ${headerBytes + payload.length}\r\n${headers}${payload}\r\n`;
+    assert.equal(text(first), message('a.b', 'payload'));
     assert.ok(text(second).startsWith(`HPUB größe reply.1 ${headerBytes} ${headerBytes + 300_000}\r\n`));
+    assert.equal(text(third), message('a reply.1', 'one') + message('b reply.two.that.is.long', '2'.repeat(262_000)));
     assert.equal(lines.take().length, 0);
+  });
+
+  it('go out from the same memory again once they have arrived, and not before', () => {
+    const lines = new PublishLines();
+    const taken: { bytes: Buffer; text: string }[] = [];
+    const memory = new Set<unknown>();
+    for (let number = 1; number <= 200; number++) {
+      const payload = Buffer.alloc(number % 20 === 0 ? 300_000 : 50_000, String(number % 10));
+      lines.begin('a', '', leastHeaderBytes, payload.length);
+      lines.end(payload, 0, payload.length);
+      const bytes = lines.take(number);
+      taken.push({ bytes, text: text(bytes) });
+      memory.add(bytes.buffer);
+      // The last ten are on their way still.
+      lines.reuse(number - 10);
+      for (const { bytes: kept, text: was } of taken.slice(-10)) assert.equal(text(kept), was);
+    }
+    assert.ok(memory.size < 20, `${memory.size} pieces of memory`);
   });
 });
 
