@@ -184,6 +184,11 @@ async function readAway(link: NatsLink, stream: string, messages: number): Promi
   await new Promise<void>((resolve) => {
     link.connection.subscribe(inbox, {
       callback: (_error, message) => {
+        // What has no reply is not a message of the stream: the request has run out of its time.
+        if (message.reply === undefined || message.reply === '') {
+          ask();
+          return;
+        }
         read++;
         if (--left > 0 && read < messages) return;
         link.connection.publish(message.reply!, '+ACK');

@@ -17,6 +17,9 @@ export function page(entries: readonly Entry[], plotPath: (name: string) => stri
     '',
     '## Goals',
     '',
+    'Where one is missed, [decisions/0003](decisions/0003-where-the-time-goes.md) (watcher and writer) and [0004](decisions/0004-where-the-time-of-nats3-goes.md) ' +
+      '(nats3) say what the profiles show, and where the limit is.',
+    '',
     ...table(
       ['', 'goal', 'bound', 'measured'],
       entries.flatMap(({ kept }) => kept.result.goals).map((goal) => [mark(goal), goal.name, boundText(goal), valueText(goal)]),
