@@ -55,12 +55,17 @@ export function chart(title: string, xAxis: Axis, yAxis: Axis, series: readonly 
   const drawn = series.map(({ label, points }, at) => {
     const colour = lines[at % lines.length]!;
     const path = points.map(([px, py], n) => `${n === 0 ? 'M' : 'L'}${round(x(px))} ${round(y(py))}`).join('');
-    const legend = `<rect x="${box.left + at * 160}" y="${box.bottom + 44}" width="12" height="12" rx="2" fill="${colour}"/>`;
-    return `<path d="${path}" fill="none" stroke="${colour}" stroke-width="2"/>${legend}${text(box.left + at * 160 + 18, box.bottom + 54, label, 'start')}`;
+    const before = series.slice(0, at).reduce((sum, line) => sum + line.label.length * legendLetter + legendGap, 0);
+    const legend = `<rect x="${box.left + before}" y="${box.bottom + 44}" width="12" height="12" rx="2" fill="${colour}"/>`;
+    return `<path d="${path}" fill="none" stroke="${colour}" stroke-width="2"/>${legend}${text(box.left + before + 18, box.bottom + 54, label, 'start')}`;
   });
   const names = [text((box.left + box.right) / 2, box.bottom + 36, xAxis.label, 'middle')];
   return page(box.bottom + 68, [heading(title, yAxis.label), ...grid, ...drawn, ...names]);
 }
+
+/** Width of a letter at most, and of the mark and the space beside a label. */
+const legendLetter = 6.5;
+const legendGap = 40;
 
 function scale(axis: Axis, values: readonly number[], from: number, to: number): (value: number) => number {
   const all = [...values, ...axis.ticks];
