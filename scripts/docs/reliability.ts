@@ -49,7 +49,7 @@ random moments, with documents created and deleted right before and after. Then 
 by sequence number), and id, routing and the raw text of \`_source\` are compared. Line ends within a document count as spaces.
 
 - \`test/e2e/\`: every server version as a source and as a target; the life of indices; bad input.
-- \`test/faults/\`: kills, connections cut by a proxy between every pair, a stream that is full, lost, or set back to an older state, engines
+- \`test/faults/\`: kills, also in the middle of a flood, connections cut by a proxy between every pair, a stream that is full, lost, or set back to an older state, engines
   killed, documents moved between shards, passive refresh.
 - \`test/faults/soak.ts\`: the same over and over, by \`MINUTES=30 make soak\`. Each run prints its seed (\`SEED=… make soak\` repeats its choices) and
   appends its totals to [reliability.jsonl](reliability.jsonl).
