@@ -191,7 +191,7 @@ async function readAway(link: NatsLink, stream: string, messages: number): Promi
         }
         read++;
         if (--left > 0 && read < messages) return;
-        link.connection.publish(message.reply!, '+ACK');
+        link.connection.publish(message.reply, '+ACK');
         if (read >= messages) resolve();
         else ask();
       },
