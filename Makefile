@@ -5,7 +5,7 @@ NODE := scripts/node.sh
 .PHONY: help setup provision demo test lint bench bench-quick soak soak-nats3 dev-up dev-down run-watcher run-writer run-gateway-embedded run-nats3 clean build release musl dist tarball release-check docker-build docker-push firecracker-rootfs firecracker-kernel
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-28s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-28s %s\n", $$1, $$2 }'
 
 setup: ## install what a checkout needs: Node and the npm packages
 	@scripts/setup.sh

@@ -42,6 +42,7 @@ const elsewhere: Readonly<Record<string, readonly [file: string, mark: string]>>
   'make lint': ['.ci/run', 'lint'],
   'MINUTES=30 make soak': ['test/faults/soak.ts', 'MINUTES'],
   'SEED=… make soak': ['test/faults/soak.ts', 'SEED'],
+  'make soak-nats3': ['test/faults/soak-nats3.ts', 'MESSAGES'],
   'nats-server -js': ['scripts/servers/nats.ts', 'jetstream {'],
   'scripts/node.sh scripts/docs.ts': ['test/unit/service-programs.test.ts', 'scripts/docs.ts'],
   'make build': ['test/e2e/release.test.ts', 'scripts/release.ts'],
@@ -127,7 +128,7 @@ for (const name of ['servers', 'node', 'compiled']) {
 
 test('make lists the targets, and every target that the pages name is there', async () => {
   const output = await succeeds('make', /make demo +follow a real Elasticsearch/);
-  const named = shown.flatMap(({ command }) => /^(?:[A-Z_]+=\S+ +)*make ([a-z-]+)/.exec(command)?.[1] ?? []);
+  const named = shown.flatMap(({ command }) => /^(?:[A-Z_]+=\S+ +)*make ([a-z0-9-]+)/.exec(command)?.[1] ?? []);
   for (const target of new Set(named)) {
     assert.match(output, new RegExp(`^  make ${target} `, 'm'));
     const { stdout } = await promisify(execFile)('make', ['-n', target], { cwd: root, env });
