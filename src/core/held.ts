@@ -2,7 +2,7 @@ import { isTransient } from './errors.ts';
 import type { Delivery, Message } from './strategy.ts';
 
 /** A message on its way: acknowledged when its last item is settled (invariant 1). */
-export type Held = { readonly delivery: Delivery; left: number; readonly bytes: number; acknowledging: boolean };
+export type Held = { readonly delivery: Delivery; left: number; bytes: number; acknowledging: boolean };
 
 /** The messages that are neither acknowledged nor given back, and what waits for them to change. */
 export class HeldMessages {
@@ -30,6 +30,13 @@ export class HeldMessages {
     this.#bytes += bytes;
     this.#held.add(held);
     return held;
+  }
+
+  /** What it holds takes so many bytes more. */
+  grow(held: Held, bytes: number): void {
+    if (!this.#held.has(held)) return;
+    held.bytes += bytes;
+    this.#bytes += bytes;
   }
 
   /** Extends the time allowed for every one of them. */

@@ -42,6 +42,7 @@ export type PumpEvents = {
   onRetry?(items: number): void;
   /** A failure that concerns whole batches and needs a person; undefined when it is over. */
   onBlocked?(error: GatewayError | undefined): void;
-  onDeadLetter?(refusal: Refusal): void;
+  /** So many items are kept as dead letters. */
+  onDeadLetter?(refusal: Refusal, items: number): void;
   onSettled?(message: Message): void;
 };

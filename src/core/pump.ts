@@ -167,6 +167,10 @@ export class Pump<Item> {
         continue;
       }
       piece.held.left += verdict.parts.length;
+      this.#held.grow(
+        piece.held,
+        verdict.parts.reduce((sum, { item }) => sum + this.#stages.bytesOf(item), 0),
+      );
       for (const { item, outcome } of verdict.parts) this.#judge({ ...piece, item }, outcome, again);
       this.#done(piece.held);
     }
@@ -208,7 +212,7 @@ export class Pump<Item> {
     const items = pieces.reduce((sum, piece) => sum + this.#countOf(piece), 0);
     this.#retrying += items;
     this.#events.onRetry?.(items);
-    await pause(backoffMs(Math.max(...pieces.map((p) => p.attempts)), this.#limits.retry, this.#chance), this.#stopping.signal);
+    await pause(backoffMs(most(pieces.map((p) => p.attempts)), this.#limits.retry, this.#chance), this.#stopping.signal);
     this.#retrying -= items;
     if (this.#stopping.signal.aborted) {
       for (const held of new Set(pieces.map((p) => p.held))) this.#held.giveBack(held);
@@ -233,7 +237,7 @@ export class Pump<Item> {
     for (let attempt = 1; ; attempt++) {
       try {
         await this.#stages.deadLetter(held.delivery.message, item, refusal);
-        this.#events.onDeadLetter?.(refusal);
+        this.#events.onDeadLetter?.(refusal, item === undefined ? 1 : (this.#stages.countOf?.(item) ?? 1));
         return true;
       } catch (error) {
         if (!isTransient(error)) throw error;
@@ -304,4 +308,8 @@ export class Pump<Item> {
       });
     this.#tasks.add(tracked);
   }
+}
+
+function most(numbers: readonly number[]): number {
+  return numbers.reduce((a, b) => Math.max(a, b), 0);
 }

@@ -81,8 +81,9 @@ export class BulkWriter implements Writer {
       // A request that failed may still be read from its buffer for a moment, so only after a full answer is it used again.
       if (answer.is === 'answered') this.#idle.push(encoder);
       if (answer.is !== 'split' && start === from && bulk.to === to) return answer.outcomes;
-      if (answer.is !== 'split') outcomes.push(...answer.outcomes);
-      else outcomes.push(...(await this.#writeHalves(changes, start, bulk.to)));
+      const more = answer.is === 'split' ? await this.#writeHalves(changes, start, bulk.to) : answer.outcomes;
+      // Not spread: there may be more of them than a call takes arguments.
+      for (const outcome of more) outcomes.push(outcome);
     }
     return outcomes;
   }

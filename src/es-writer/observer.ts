@@ -127,9 +127,9 @@ export class Observer {
     this.#retries += items;
   }
 
-  deadLetter(refusal: Refusal): void {
-    this.#deadLetters++;
-    this.#meters.deadLetters.with({ type: refusal.type }).inc();
+  deadLetter(refusal: Refusal, items = 1): void {
+    this.#deadLetters += items;
+    this.#meters.deadLetters.with({ type: refusal.type }).inc(items);
   }
 
   refused(where: Parameters<Refusals['tell']>[0], refusal: Refusal): void {

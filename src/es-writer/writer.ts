@@ -101,7 +101,7 @@ export class EsWriter {
     this.#pump = new Pump(this.#stages(kit), this.#limits(), {
       onRetry: (items) => observer.retried(items),
       onBlocked: (error) => observer.trouble('target', error),
-      onDeadLetter: (refusal) => observer.deadLetter(refusal),
+      onDeadLetter: (refusal, items) => observer.deadLetter(refusal, items),
       onSettled: (message) => this.#settled(message),
     });
     metrics.beforeScrape(() => observer.measure(this.#pump.stats, source.outstanding, letters.trouble !== undefined));

@@ -46,7 +46,6 @@ export class AckWindow {
     this.#inbox = `${createInbox(link.inboxPrefix)}.`;
     this.#replies = link.connection.subscribe(`${this.#inbox}*`, { callback: (error, answer) => this.#answered(error, answer) });
     this.#unwatch = link.watch((event) => this.#linkChanged(event));
-    void link.connection.closed().then(() => this.close(lost('the connection is closed')));
   }
 
   /** Resolves when the server confirms; rejects with ACK_LOST. Bounded by the number of deliveries that are out. */
@@ -153,6 +152,7 @@ export class AckWindow {
   }
 
   #linkChanged(event: LinkEvent): void {
+    if (event.is === 'closed') this.close(lost('the connection is closed'));
     if (event.is !== 'connected') return;
     for (const [token, pending] of this.#pending) this.#send(token, pending);
   }

@@ -69,7 +69,6 @@ export class Chain<Tag> {
     this.#inbox = `${createInbox(link.inboxPrefix)}.`;
     this.#replies = link.connection.subscribe(`${this.#inbox}*`, { callback: (error, reply) => this.#answered(error, reply) });
     this.#unwatch = link.watch((event) => this.#linkChanged(event));
-    void link.connection.closed().then(() => this.#fail(new GatewayError('NATS_CLOSED', 'the NATS connection is closed')));
     this.#watchSilence();
   }
 
@@ -238,7 +237,10 @@ export class Chain<Tag> {
 
   #linkChanged(event: LinkEvent): void {
     if (event.is === 'disconnected') this.#fail(cut('the connection was cut'));
-    else if (event.is === 'denied' && event.operation === 'publish') this.#fail(notPermitted(`publishing to ${event.subject}`));
+    else if (event.is === 'closed') this.#fail(new GatewayError('NATS_CLOSED', 'the NATS connection is closed'));
+    // Requests to the server are made by others.
+    else if (event.is === 'denied' && event.operation === 'publish' && !event.subject.startsWith(`${this.#link.apiPrefix}.`))
+      this.#fail(notPermitted(`publishing to ${event.subject}`));
   }
 
   #fail(error: GatewayError): void {

@@ -25,7 +25,11 @@ export type NatsSettings = LoginFiles & {
 type ConnectionState = { is: 'connected' | 'disconnected'; server: string };
 
 /** `denied`: the server refused a publish or subscription for want of permission; nothing else answers such a publish. */
-export type LinkEvent = ConnectionState | { is: 'denied'; operation: 'publish' | 'subscription'; subject: string };
+/** `closed`: for good; whoever watches a link that is closed already is told at once. */
+export type LinkEvent =
+  | ConnectionState
+  | { is: 'closed' }
+  | { is: 'denied'; operation: 'publish' | 'subscription'; subject: string };
 
 export type ConnectOptions = {
   /** Wait for a server that is not there yet. Wrong credentials and wrong settings fail at once either way. */
@@ -161,6 +165,7 @@ async function open(
       },
       watch(tell) {
         watchers.add(tell);
+        if (connection.isClosed()) queueMicrotask(() => watchers.has(tell) && tell({ is: 'closed' }));
         return () => void watchers.delete(tell);
       },
       close: async () => {
@@ -172,15 +177,20 @@ async function open(
         cancel();
       },
     };
-    void follow(connection, (event) => {
-      if (event.is !== 'denied') {
-        connected = event.is === 'connected';
-        options.onState?.(event);
-      }
+    const tellAll = (event: LinkEvent): void => {
       for (const tell of watchers) tell(event);
+    };
+    const changed = (state: ConnectionState): void => {
+      connected = state.is === 'connected';
+      options.onState?.(state);
+    };
+    void follow(connection, (event) => {
+      if (event.is === 'connected' || event.is === 'disconnected') changed(event);
+      tellAll(event);
     });
     void closing(connection, (error) => {
       connected = false;
+      tellAll({ is: 'closed' });
       options.onClosed?.(error === undefined ? undefined : natsFailure(error, `connection to NATS at ${server}`));
     });
     return link;

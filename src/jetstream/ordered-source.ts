@@ -123,7 +123,6 @@ export class OrderedSource {
         }),
     );
     this.#unwatch = link.watch((event) => this.#linkChanged(event));
-    void link.connection.closed().then(() => this.#end(new GatewayError('NATS_CLOSED', 'the NATS connection is closed')));
     this.#watch();
   }
 
@@ -151,10 +150,12 @@ export class OrderedSource {
     await Promise.race([this.#floor?.idle(), pause(this.#clock, ackPatienceMs)]);
   }
 
-  /** Whether anything is left that the consumer has not delivered. Throws NATS_*, STREAM_MISSING. */
+  /** Whether anything is left that the consumer has not delivered; Infinity while that is not known. Throws NATS_*, STREAM_MISSING. */
   async pending(): Promise<number> {
+    const positions = this.#positions;
     const info = await findConsumer(this.#link, { stream: this.#settings.stream, consumer: this.#reads });
-    return info === undefined ? Infinity : info.num_pending;
+    // What an earlier reading has left says nothing: its deliveries may be lost.
+    return info === undefined || this.#restoring || positions !== this.#positions ? Infinity : info.num_pending;
   }
 
   /** Asks for nothing more; what is under way arrives. */
@@ -207,6 +208,10 @@ export class OrderedSource {
         transient: true,
       });
     }
+    if (info.state.last_seq < this.#highest) {
+      const text = `stream ${this.#settings.stream} ends at ${info.state.last_seq}, and ${this.#highest} was read of it`;
+      throw new GatewayError('STREAM_ROLLED_BACK', text, { hint: 'it is read again from what was stored', transient: true });
+    }
     const wanted = { ...this.#settings, startSequence: this.#durable + 1 };
     const { made } = await ensureOrderedConsumer(this.#link, wanted);
     if (made && this.#positions > 1) this.#warn('CONSUMER_RECREATED', 'its consumer was deleted, and is made anew where it was');
@@ -253,6 +258,7 @@ export class OrderedSource {
 
   #linkChanged(event: LinkEvent): void {
     if (event.is === 'connected') void this.#restore(undefined);
+    else if (event.is === 'closed') this.#end(new GatewayError('NATS_CLOSED', 'the NATS connection is closed'));
     else if (event.is === 'denied' && this.#pulls.some((pull) => pull.subject === event.subject)) {
       this.#end(notPermitted(`asking for messages on ${event.subject}`));
     }
@@ -270,7 +276,7 @@ export class OrderedSource {
         return;
       } catch (error) {
         const failure = natsFailure(error, `restoring consumer ${this.#settings.consumer}`);
-        if (!failure.transient || failure.code === 'STREAM_RECREATED' || failure.code === 'STREAM_MISSING') {
+        if (!failure.transient || streamChanged.has(failure.code)) {
           this.#end(failure);
           return;
         }
@@ -291,3 +297,6 @@ export class OrderedSource {
     this.#events.onEnd(error);
   }
 }
+
+/** What the reading cannot go on after: whoever has ordered it begins anew. */
+const streamChanged = new Set(['STREAM_RECREATED', 'STREAM_MISSING', 'STREAM_ROLLED_BACK']);

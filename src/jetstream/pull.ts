@@ -93,10 +93,13 @@ export class Pull {
   /** No more requests; what is under way arrives before this resolves. */
   async close(): Promise<void> {
     this.drop();
-    if (this.#subscription.isClosed()) return;
-    if (this.#link.connected) await this.#subscription.drain();
-    else this.#subscription.unsubscribe();
-    this.#endFrames?.();
+    try {
+      if (this.#subscription.isClosed()) return;
+      if (this.#link.connected) await this.#subscription.drain();
+      else this.#subscription.unsubscribe();
+    } finally {
+      this.#endFrames?.();
+    }
   }
 
   #subscribe(): Subscription {

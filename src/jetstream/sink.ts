@@ -76,7 +76,6 @@ class Sink implements JetStreamSink {
     this.#inbox = `${createInbox(link.inboxPrefix)}.`;
     this.#replies = link.connection.subscribe(`${this.#inbox}*`, { callback: (error, reply) => this.#answered(error, reply) });
     this.#unwatch = link.watch((event) => this.#linkChanged(event));
-    void link.connection.closed().then(() => this.#end(new GatewayError('NATS_CLOSED', 'the NATS connection is closed')));
   }
 
   get inFlight(): { messages: number; bytes: number } {
@@ -296,7 +295,8 @@ class Sink implements JetStreamSink {
         if (pending.state === 'air') this.#tryAgain(pending, 'later', 'the connection was cut');
       }
       this.kick();
-    } else if (event.is === 'denied' && event.operation === 'publish') {
+    } else if (event.is === 'closed') this.#end(new GatewayError('NATS_CLOSED', 'the NATS connection is closed'));
+    else if (event.is === 'denied' && event.operation === 'publish') {
       const error = notPermitted(`publishing to ${event.subject}`);
       for (const pending of this.#window.values()) if (pending.subject === event.subject) this.#settle(pending, error);
       this.#pump();

@@ -95,7 +95,6 @@ class Source implements JetStreamSource, Settlement {
       );
     }
     this.#unwatch = link.watch((event) => this.#linkChanged(event));
-    void link.connection.closed().then(() => this.#fail(new GatewayError('NATS_CLOSED', 'the NATS connection is closed')));
     this.#watch();
     this.#refill();
   }
@@ -229,7 +228,8 @@ class Source implements JetStreamSource, Settlement {
     if (event.is === 'connected') {
       this.#reconnected = true;
       void this.#restore(undefined);
-    } else if (event.is === 'denied' && this.#pulls.some((pull) => pull.subject === event.subject)) {
+    } else if (event.is === 'closed') this.#fail(new GatewayError('NATS_CLOSED', 'the NATS connection is closed'));
+    else if (event.is === 'denied' && this.#pulls.some((pull) => pull.subject === event.subject)) {
       this.#fail(notPermitted(`asking for messages on ${event.subject}`));
     }
   }

@@ -56,6 +56,8 @@ class StoreSession {
   #age: NodeJS.Timeout | undefined;
   #finishing = false;
   #settling = false;
+  /** Looks in a row at which nothing was in hand and nothing left. */
+  #quietLooks = 0;
   #idle: PromiseWithResolvers<void> | undefined;
   #failure: unknown;
 
@@ -262,12 +264,17 @@ class StoreSession {
     const { ledger, meters } = this.#context;
     if (source === undefined || this.#finishing) return;
     meters.inflightBytes.set(source.outstanding.bytes);
-    const isQuiet = this.#writer === undefined && this.#blocks.length === 0 && source.outstanding.messages === 0;
+    const isQuiet = (): boolean => this.#writer === undefined && this.#blocks.length === 0 && source.outstanding.messages === 0;
+    const wasQuiet = isQuiet();
     const pending = await source.pending().catch(() => undefined);
-    // Infinity: what is read has no consumer at the moment.
-    if (pending === undefined || pending === Infinity) return;
+    if (pending === undefined || pending === Infinity) {
+      this.#quietLooks = 0;
+      return;
+    }
     ledger.state.lag = pending + source.outstanding.messages;
     meters.lag.set(ledger.state.lag);
-    if (isQuiet && pending === 0 && this.#record.spec.end_seq !== undefined) this.#finish('done');
+    // Twice: an answer may come before deliveries that were sent earlier.
+    this.#quietLooks = wasQuiet && isQuiet() && pending === 0 ? this.#quietLooks + 1 : 0;
+    if (this.#quietLooks >= 2 && this.#record.spec.end_seq !== undefined) this.#finish('done');
   }
 }
