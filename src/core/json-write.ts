@@ -3,6 +3,7 @@
 const quote = 0x22;
 const backslash = 0x5c;
 const zero = 0x30;
+const int32Max = 0x7fff_ffff;
 const delete_ = 0x7f;
 /** Both halves of a number below 2^53 are small integers, which V8 divides many times faster. */
 const half = 100_000_000;
@@ -34,20 +35,29 @@ export function writeInteger(into: Buffer, at: number, value: number): number {
   return writeDigits(into, next, low, 8);
 }
 
-function writeDigits(into: Buffer, at: number, value: number, digits: number): number {
-  let left = value | 0;
-  for (let place = at + digits - 1; place >= at; place--) {
-    const tenth = (left / 10) | 0;
-    into[place] = zero + left - tenth * 10;
-    left = tenth;
-  }
-  return at + digits;
+/** How many decimal digits a whole number has. */
+export function digitsOf(value: number): number {
+  let count = 1;
+  for (let bound = 10; value >= bound; bound *= 10) count++;
+  return count;
 }
 
-function digitsOf(value: number): number {
-  let digits = 1;
-  for (let bound = 10; value >= bound; bound *= 10) digits++;
-  return digits;
+/** Writes a whole number in so many digits, zeros before it; the place behind it. */
+export function writeDigits(bytes: Uint8Array, at: number, value: number, count: number): number {
+  let place = at + count - 1;
+  let rest = value;
+  for (; rest > int32Max; place--) {
+    const tens = Math.floor(rest / 10);
+    bytes[place] = zero + (rest - 10 * tens);
+    rest = tens;
+  }
+  // From here on whole numbers of the processor will do.
+  for (let small = rest | 0; place >= at; place--) {
+    const tens = (small / 10) | 0;
+    bytes[place] = zero + (small - 10 * tens);
+    small = tens;
+  }
+  return at + count;
 }
 
 /** Bytes that are written again and again: a loop over a few dozen is quicker than a call. */

@@ -39,7 +39,7 @@ export class Pump<Item> {
     this.#batcher = new Batcher(
       limits.batch,
       (piece) => stages.bytesOf(piece.item),
-      (piece) => this.#countOf(piece),
+      (piece) => this.#countOf(piece.item),
     );
   }
 
@@ -209,7 +209,7 @@ export class Pump<Item> {
   }
 
   async #retry(pieces: readonly Piece<Item>[]): Promise<void> {
-    const items = pieces.reduce((sum, piece) => sum + this.#countOf(piece), 0);
+    const items = pieces.reduce((sum, piece) => sum + this.#countOf(piece.item), 0);
     this.#retrying += items;
     this.#events.onRetry?.(items);
     await pause(backoffMs(most(pieces.map((p) => p.attempts)), this.#limits.retry, this.#chance), this.#stopping.signal);
@@ -237,7 +237,7 @@ export class Pump<Item> {
     for (let attempt = 1; ; attempt++) {
       try {
         await this.#stages.deadLetter(held.delivery.message, item, refusal);
-        this.#events.onDeadLetter?.(refusal, item === undefined ? 1 : (this.#stages.countOf?.(item) ?? 1));
+        this.#events.onDeadLetter?.(refusal, this.#countOf(item));
         return true;
       } catch (error) {
         if (!isTransient(error)) throw error;
@@ -249,8 +249,9 @@ export class Pump<Item> {
     }
   }
 
-  #countOf({ item }: Piece<Item>): number {
-    return this.#stages.countOf?.(item) ?? 1;
+  /** A message that cannot be opened is one. */
+  #countOf(item: Item | undefined): number {
+    return (item === undefined ? undefined : this.#stages.countOf?.(item)) ?? 1;
   }
 
   #done(held: Held): void {

@@ -2,7 +2,7 @@ import type { Message } from '../core/strategy.ts';
 import { subjectMatches } from '../core/subject.ts';
 import { openFrame } from '../core/frame.ts';
 import type { Scanned } from '../jetstream/index.ts';
-import { isBlock, type WriteItem, type WriteLoad } from './open.ts';
+import { commonOf, type WriteItem, type WriteLoad } from './open.ts';
 
 /** Reads the messages on a subject from after a sequence to the stream's present end. */
 type Scan = (subject: string, afterSequence: number, onMessage: (message: Message) => Promise<void>) => Promise<Scanned>;
@@ -43,7 +43,7 @@ export class LateWrites {
   }
 
   isLate(load: WriteLoad): boolean {
-    const { op, index } = isBlock(load) ? load.block.common : load.event;
+    const { op, index } = commonOf(load);
     return op !== 'delete' && this.#parts.now() - load.freshAt > this.#parts.horizonMs(index);
   }
 

@@ -8,7 +8,7 @@ import type { Metrics } from '../service/metrics.ts';
 import { Refusals } from '../service/refusals.ts';
 import { Troubles } from '../service/troubles.ts';
 import { type WriterMetrics, writerMetrics } from './metrics.ts';
-import { capturedAt, countOf, isBlock, type WriteLoad } from './open.ts';
+import { capturedAt, commonOf, countOf, type WriteLoad } from './open.ts';
 
 /** What the writer holds and does at this moment. */
 export type Held = {
@@ -64,7 +64,7 @@ export class Observer {
     let newest = 0;
     let at = 0;
     for (const load of loads) {
-      const index = isBlock(load) ? load.block.common.index : load.event.index;
+      const { index } = commonOf(load);
       const captured = capturedAt(load);
       let counted: Outcome['is'] | undefined;
       let count: CounterSeries | undefined;

@@ -1,5 +1,5 @@
 import { describeError, GatewayError, isTransient } from '../core/errors.ts';
-import { ChangeBlock } from '../core/change-block.ts';
+import { ChangeBlock, type Common } from '../core/change-block.ts';
 import { tsNumber } from '../core/document-spans.ts';
 import { readChanges } from '../core/envelope.ts';
 import type { ChangeEvent, SourceReference } from '../core/event.ts';
@@ -30,6 +30,11 @@ export function isBlock(load: WriteLoad): load is WriteBlock {
 const itemBytes = 2048;
 /** Of a block's documents it is the rest of the envelope, and a row of the table. */
 const rowBytes = 256;
+
+/** What all changes of it have in common. */
+export function commonOf(load: WriteLoad): Common {
+  return isBlock(load) ? load.block.common : load.event;
+}
 
 export function bytesOf(load: WriteLoad): number {
   return isBlock(load) ? load.bytes : itemBytes + load.event.id.length + (load.event.source?.length ?? 0);

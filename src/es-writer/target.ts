@@ -2,7 +2,7 @@ import type { Verdict } from '../core/pump-stages.ts';
 import { describeError, GatewayError } from '../core/errors.ts';
 import type { Outcome, Writer } from '../core/strategy.ts';
 import type { LateWrites } from './late.ts';
-import { countOf, isBlock, itemsOf, type WriteItem, type WriteLoad } from './open.ts';
+import { commonOf, countOf, isBlock, itemsOf, type WriteItem, type WriteLoad } from './open.ts';
 
 export type TargetParts = {
   writer: Writer;
@@ -29,7 +29,7 @@ export class Target {
    */
   async deliver(loads: readonly WriteLoad[]): Promise<Verdict<WriteLoad>[]> {
     const indices = new Set<string>();
-    for (const load of loads) indices.add(isBlock(load) ? load.block.common.index : load.event.index);
+    for (const load of loads) indices.add(commonOf(load).index);
     await this.#parts.prepare(indices);
     const asUsual = loads.every((load) => (isBlock(load) || load.refusal === undefined) && !this.#parts.late.isLate(load));
     if (asUsual) {

@@ -1,4 +1,4 @@
-import { digitsOf } from './digits.ts';
+import { digitsOf } from '../core/json-write.ts';
 import { leastHeaderBytes, PublishLines } from './wire-out.ts';
 
 export type ChainStart = {

@@ -8,7 +8,6 @@ export { bucketName, openDocuments, readDocuments, type DocumentReader, type Doc
 export { natsFailure } from './failures.ts';
 export { Chain } from './chain.ts';
 export type { ChainMessage } from './chain-lines.ts';
-export { digitsOf, writeDigits } from './digits.ts';
 export { firstSequence } from './api.ts';
 export { natsSettingsOf } from './from-settings.ts';
 export { KeyValue, type Entry } from './key-value.ts';

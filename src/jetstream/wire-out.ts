@@ -1,5 +1,5 @@
 import type { NatsConnection } from '@nats-io/transport-node';
-import { digitsOf, writeDigits } from './digits.ts';
+import { digitsOf, writeDigits } from '../core/json-write.ts';
 
 /** The library's own door to the wire, which it does not declare. */
 type Protocol = { sendCommand(bytes: Uint8Array): void };

@@ -1,5 +1,6 @@
 import { formatTime, parseTime, type ArchivePosition, type OpenedPart } from '../archive/index.ts';
-import { digitsOf, leastHeaderBytes, replayableLines, replayHeader, writeDigits, type ChainMessage } from '../jetstream/index.ts';
+import { digitsOf, writeDigits } from '../core/json-write.ts';
+import { leastHeaderBytes, replayableLines, replayHeader, type ChainMessage } from '../jetstream/index.ts';
 
 const sequenceName = Buffer.from(`${replayHeader.sequence}: `);
 const timeName = Buffer.from(`\r\n${replayHeader.time}: `);

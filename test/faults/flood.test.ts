@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { bulk, connectCluster, createPlacesIndex } from '../../scripts/demo/cluster.ts';
 import { places, type Place } from '../../scripts/demo/places.ts';
 import { indexPath, type ElasticClient } from '../../src/elastic/index.ts';
+import { victimsOf } from '../support/fault-round.ts';
 import { killAtRandom } from '../support/killing.ts';
 import { Random, seedOfRun } from '../support/random.ts';
 import { Rig } from '../support/rig.ts';
@@ -74,11 +75,7 @@ test(`watcher, writer and nats-server are killed ${kills} times in the middle of
     flooding.catch(() => undefined);
     const killed = await killAtRandom({
       random: random.fork('kills'),
-      victims: [
-        { name: 'nats-server', kill: () => nats.kill('SIGKILL'), start: () => nats.restart().then(() => rig.revive()) },
-        { name: 'es-watcher', kill: () => rig.watcher.kill(), start: async () => rig.revive() },
-        { name: 'es-writer', kill: () => rig.writer.kill(), start: async () => rig.revive() },
-      ],
+      victims: victimsOf(rig, nats),
       kills,
       betweenMs: [500, 3_000],
       downMs: [0, 600],

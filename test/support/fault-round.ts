@@ -1,6 +1,6 @@
 import type { Habits } from './client.ts';
 import type { Comparison } from './compare.ts';
-import { killAtRandom } from './killing.ts';
+import { killAtRandom, type Victim } from './killing.ts';
 import { preparePlans, removePlans, standardPlans } from './plans.ts';
 import type { Random } from './random.ts';
 import { Rig } from './rig.ts';
@@ -28,6 +28,14 @@ export type RoundOptions = {
 };
 
 export type Round = { tally: Tally; killed: ReadonlyMap<string, number>; comparison: Comparison };
+
+export function victimsOf(rig: Rig, nats: Awaited<ReturnType<typeof freshNats>>): Victim[] {
+  return [
+    { name: 'nats-server', kill: () => nats.kill('SIGKILL'), start: () => nats.restart().then(() => rig.revive()) },
+    { name: 'es-watcher', kill: () => rig.watcher.kill(), start: async () => rig.revive() },
+    { name: 'es-writer', kill: () => rig.writer.kill(), start: async () => rig.revive() },
+  ];
+}
 
 /**
  * A workload while watcher, writer and nats-server are killed by SIGKILL at random moments, then the comparison of all documents. Throws
@@ -61,11 +69,7 @@ export async function faultRound(options: RoundOptions): Promise<Round> {
     working.catch(() => undefined);
     const killed = await killAtRandom({
       random: random.fork('kills'),
-      victims: [
-        { name: 'nats-server', kill: () => nats.kill('SIGKILL'), start: () => nats.restart().then(() => rig.revive()) },
-        { name: 'es-watcher', kill: () => rig.watcher.kill(), start: async () => rig.revive() },
-        { name: 'es-writer', kill: () => rig.writer.kill(), start: async () => rig.revive() },
-      ],
+      victims: victimsOf(rig, nats),
       kills: options.kills,
       betweenMs: options.betweenKillsMs,
       downMs: [0, 600],

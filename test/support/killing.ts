@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Random } from './random.ts';
 
 /** Something that can be ended at once and started again. */
-type Victim = { name: string; kill(): Promise<void>; start(): Promise<void> };
+export type Victim = { name: string; kill(): Promise<void>; start(): Promise<void> };
 
 export type KillingOptions = {
   random: Random;

@@ -5,7 +5,7 @@ import { readOrigin } from '../../src/jetstream/delivery.ts';
 import { Fifo } from '../../src/jetstream/fifo.ts';
 import { parseServers } from '../../src/jetstream/nats-url.ts';
 import { pubAckReader, type PubAck } from '../../src/jetstream/puback.ts';
-import { digitsOf, writeDigits } from '../../src/jetstream/digits.ts';
+import { digitsOf, writeDigits } from '../../src/core/json-write.ts';
 import { FrameReader, type Frame } from '../../src/jetstream/wire-in.ts';
 import { checkName } from '../../src/jetstream/subjects.ts';
 
